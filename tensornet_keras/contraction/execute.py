@@ -1,0 +1,269 @@
+"""Execution: runs a plan in `keras.ops`, on any backend.
+
+Only reshapes, transpositions of at most six axes, two- and three-dimensional
+matrix products and convolutions are emitted, so that LiteRT, ONNX and XLA
+take a factorized layer as it is. Steps among the weights run in float32 when
+the cores are of a 16-bit type.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from keras import ops
+
+from tensornet_keras.contraction.plan import (
+    AFTER,
+    BATCH,
+    BEFORE,
+    IN,
+    OUT,
+    Convolve,
+    Groups,
+    Matmul,
+    Plan,
+    Resize,
+    Transpose,
+)
+from tensornet_keras.contraction.search import kernel_plan
+from tensornet_keras.network import TensorNetwork
+
+SHORT_TYPES = ("float16", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """How the window of a convolution slides over the input.
+
+    Args:
+        strides: Step per spatial axis.
+        padding: `"valid"` or `"same"`.
+        dilation_rate: Spacing of the kernel's entries per spatial axis.
+        data_format: `"channels_last"` or `"channels_first"`.
+        groups: Number of channel groups; above 1 only a plan that rebuilds
+            the kernel can serve.
+    """
+
+    strides: tuple[int, ...]
+    padding: str
+    dilation_rate: tuple[int, ...]
+    data_format: str = "channels_last"
+    groups: int = 1
+
+
+def execute(plan: Plan, inputs, cores, convolution: Convolution | None = None):
+    """Applies the network of `plan` to an input.
+
+    Args:
+        plan: A plan for the network that the cores belong to.
+        inputs: Tensor `(batch, ..., input_size)`; of a convolution
+            `(batch, *spatial, channels)`, or `(batch, channels, *spatial)`
+            if the data format says so.
+        cores: One tensor per core, in the network's order.
+        convolution: How the window slides; for networks with a window.
+
+    Returns:
+        A tensor of the input's type with the last (or channel) axis replaced
+        by the output's.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import tensornet_keras as tk
+    >>> from tensornet_keras.contraction import plan_for
+    >>> from tensornet_keras.contraction.execute import execute
+    >>> train = tk.formats.TensorTrain(rank=2).bind((64,), (27,))
+    >>> cores = [np.ones(shape, "float32") for shape in train.core_shapes]
+    >>> plan = plan_for(train.network, batch=5)
+    >>> tuple(execute(plan, np.ones((5, 64), "float32"), cores).shape)
+    (5, 27)
+    """
+    inputs = ops.convert_to_tensor(inputs)
+    moved = _moves_channels(plan, convolution)
+    if moved:
+        inputs = ops.moveaxis(inputs, 1, -1)
+    run = _Run(plan.network, inputs, convolution, moved)
+    output = run.steps(plan, [*_weights(cores), inputs])
+    if convolution is None:
+        return ops.reshape(output, (*run.leading, plan.network.output_size))
+    if plan.rebuilds:
+        return output
+    shape = run.shape(((BATCH,), (AFTER,), (OUT,)))
+    output = ops.reshape(output, (shape[0], *run.spatial_after, shape[2]))
+    return ops.moveaxis(output, -1, 1) if moved else output
+
+
+def dense_kernel(network: TensorNetwork, cores):
+    """The dense weight that the cores stand for.
+
+    Args:
+        network: The network that the cores belong to.
+        cores: One tensor per core, in the network's order.
+
+    Returns:
+        A tensor of shape `network.weight_shape`, of the cores' type.
+    """
+    dtype = cores[0].dtype
+    plan = kernel_plan(network)
+    run = _Run(network, None, None, False)
+    kernel = run.steps(plan, [*_weights(cores), None])
+    return ops.cast(ops.reshape(kernel, network.weight_shape), dtype)
+
+
+def _weights(cores) -> list:
+    """The cores, in float32 where they are of a 16-bit type."""
+    tensors = [ops.convert_to_tensor(core) for core in cores]
+    return [
+        ops.cast(tensor, "float32")
+        if str(tensor.dtype).rpartition(".")[2] in SHORT_TYPES
+        else tensor
+        for tensor in tensors
+    ]
+
+
+def _moves_channels(plan: Plan, convolution: Convolution | None) -> bool:
+    """Whether channels are moved last; a plain convolution takes them first."""
+    return (
+        convolution is not None
+        and convolution.data_format == "channels_first"
+        and not plan.rebuilds
+    )
+
+
+class _Run:
+    """One execution: the sizes that labels have now."""
+
+    def __init__(self, network, inputs, convolution, moved):
+        self.network = network
+        self.convolution = convolution
+        self.channels_last = moved or (
+            convolution is None or convolution.data_format == "channels_last"
+        )
+        self.dtype = None if inputs is None else inputs.dtype
+        self.spatial_before = self.spatial_after = ()
+        self.sizes = network.sizes | {
+            IN: network.input_size,
+            OUT: network.output_size,
+        }
+        if inputs is not None:
+            self._measure(inputs)
+
+    def steps(self, plan: Plan, operands: list):
+        """Runs all steps; returns what the last one wrote."""
+        for step in plan.steps:
+            values = [operands[number] for number in step.operands]
+            operands.append(self._run(step, values))
+        used = operands[-1]
+        return operands[0] if used is None else used
+
+    def shape(self, groups: Groups) -> tuple:
+        """The shape of grouped labels, with -1 for one unknown axis."""
+        shape = [self._size(group) for group in groups]
+        unknown = [n for n, size in enumerate(shape) if size is None]
+        for number in unknown[1:]:
+            shape[number] = self._dynamic_size(groups[number])
+        if unknown:
+            shape[unknown[0]] = -1
+        return tuple(shape)
+
+    def _measure(self, inputs) -> None:
+        """Reads the sizes of the batch and of the spatial axes."""
+        shape = inputs.shape
+        self.dynamic = ops.shape(inputs)
+        if self.convolution is None:
+            self.leading = self.dynamic[:-1]
+            if sum(size is None for size in shape[:-1]) == 1:
+                self.leading = tuple(size or -1 for size in shape[:-1])
+            self.sizes[BATCH] = _known_product(shape[:-1])
+            return
+        spatial = slice(1, -1) if self.channels_last else slice(2, None)
+        self.sizes[BATCH] = shape[0]
+        self.sizes[BEFORE] = _known_product(shape[spatial])
+        self.spatial_before = self.dynamic[spatial]
+
+    def _size(self, group) -> int | None:
+        sizes = [self.sizes[label] for label in group]
+        return _known_product(sizes)
+
+    def _dynamic_size(self, group):
+        size = 1
+        for label in group:
+            known = self.sizes[label]
+            if known is None:
+                known = self._dynamic_label(label)
+            size = size * known
+        return size
+
+    def _dynamic_label(self, label):
+        axes = {
+            BATCH: self.dynamic[:1] if self.convolution else self.dynamic[:-1],
+            BEFORE: self.spatial_before,
+            AFTER: self.spatial_after,
+        }[label]
+        return math.prod(axes)
+
+    def _run(self, step, values):
+        if isinstance(step, Matmul):
+            left, right = self._same_type(values, step)
+            left = ops.reshape(left, self.shape(step.left))
+            right = ops.reshape(right, self.shape(step.right))
+            return ops.matmul(left, right)
+        if isinstance(step, Convolve):
+            return self._convolve(step, *self._same_type(values, step))
+        if isinstance(step, Resize):
+            return self._resize(step, *values)
+        if isinstance(step, Transpose):
+            grouped = ops.reshape(values[0], self.shape(step.groups))
+            return ops.transpose(grouped, step.axes)
+        raise TypeError(f"A plan has no such step. Received: {step!r}.")
+
+    def _same_type(self, values, step):
+        """Weights meet the input in the input's type."""
+        if step.weight_only:
+            return values
+        return [ops.cast(value, self.dtype) for value in values]
+
+    def _convolve(self, step, inputs, kernel):
+        how = self.convolution
+        if self.channels_last and how.groups == 1:
+            kept, _, channels = self.shape(step.inputs)
+            inputs = ops.reshape(
+                inputs, (kept, *self.spatial_before, channels)
+            )
+        kernel = ops.reshape(kernel, self.shape(step.kernel))
+        output = ops.conv(
+            inputs,
+            kernel,
+            strides=how.strides,
+            padding=how.padding,
+            data_format=(
+                "channels_last" if self.channels_last else "channels_first"
+            ),
+            dilation_rate=how.dilation_rate,
+        )
+        axes = slice(1, -1) if self.channels_last else slice(2, None)
+        self.sizes[AFTER] = _known_product(output.shape[axes])
+        self.spatial_after = ops.shape(output)[axes]
+        return output
+
+    def _resize(self, step, value):
+        value = ops.reshape(value, self.shape(step.groups))
+        before = [self._size(group) for group in step.groups]
+        after = [self._size(group) for group in step.sizes]
+        if all(b is None or a <= b for a, b in zip(after, before) if a):
+            return value[
+                tuple(
+                    slice(None) if a == b else slice(a)
+                    for a, b in zip(after, before)
+                )
+            ]
+        return ops.pad(
+            value,
+            [(0, 0) if a == b else (0, a - b) for a, b in zip(after, before)],
+        )
+
+
+def _known_product(sizes) -> int | None:
+    """The product of sizes, or `None` if one of them is unknown."""
+    return None if any(size is None for size in sizes) else math.prod(sizes)

@@ -1,0 +1,226 @@
+"""Plans: the steps that contract a network with a layer's input.
+
+A plan is made of labels, not of numbers, so that one plan serves any batch.
+A step reads operands and writes one: first come the cores, then the input,
+then the result of each step. `BATCH` stands for all leading axes of the
+input, `BEFORE` and `AFTER` for the spatial positions on either side of a
+convolution, `IN` and `OUT` for the layer's true input and output axis.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+from tensornet_keras.contraction import cost
+from tensornet_keras.network import TensorNetwork
+
+BATCH = "batch"
+BEFORE = "before"
+AFTER = "after"
+IN = "in"
+OUT = "out"
+
+Labels = tuple[str, ...]
+Groups = tuple[Labels, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation of a plan.
+
+    Args:
+        operands: Numbers of the operands read.
+        weight_only: Whether the input has no part in it, so that it can be
+            done once for all batches.
+    """
+
+    operands: tuple[int, ...]
+    weight_only: bool
+
+
+@dataclass(frozen=True)
+class Transpose(Step):
+    """A permutation of axes, of at most six after grouping.
+
+    Args:
+        groups: The operand's labels, grouped into axes.
+        axes: The permutation of these axes.
+    """
+
+    groups: Groups
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Matmul(Step):
+    """A matrix product, of two matrices or of a stack with a matrix.
+
+    Args:
+        left: Labels of the left operand, grouped into 2 or 3 axes.
+        right: Labels of the right operand, grouped into 2 or 3 axes.
+    """
+
+    left: Groups
+    right: Groups
+
+
+@dataclass(frozen=True)
+class Convolve(Step):
+    """A convolution of the input with a kernel.
+
+    Args:
+        inputs: Labels of the input: those that ride along with the batch,
+            `(BEFORE,)`, and the contracted channels.
+        kernel: Labels of the kernel: one group per window axis, contracted
+            channels, new channels.
+    """
+
+    inputs: Groups
+    kernel: Groups
+
+
+@dataclass(frozen=True)
+class Resize(Step):
+    """Zeros added to, or entries cut from, the end of axes.
+
+    Args:
+        groups: The operand's labels, grouped into axes.
+        sizes: Labels whose size each axis has afterwards, one group each.
+    """
+
+    groups: Groups
+    sizes: Groups
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps that apply a network to a layer's input, and their cost.
+
+    Print it to read it. `seconds` is the time that the cost model predicts
+    for one forward pass, `multiply_adds` counts the multiplications.
+
+    Args:
+        network: The network that is contracted.
+        title: What kind of plan it is, in words.
+        steps: The operations, in order.
+        batch: The batch size it was made for; `None` if unknown.
+        positions: Spatial positions before and after a convolution, per
+            image; `(1, 1)` for a matrix.
+        rivals: `(title, seconds)` of the next best candidates.
+    """
+
+    network: TensorNetwork
+    title: str
+    steps: tuple[Step, ...]
+    batch: int | None = None
+    positions: tuple[int, int] = (1, 1)
+    rivals: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def rebuilds(self) -> bool:
+        """Whether the dense kernel is rebuilt and then used as it is."""
+        return not any(
+            isinstance(step, (Matmul, Convolve)) and not step.weight_only
+            for step in self.steps[:-1]
+        )
+
+    @property
+    def shown_batch(self) -> int:
+        """The batch that `seconds` and `multiply_adds` speak of."""
+        return self.batch or 32
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Size of every label at the shown batch."""
+        return label_sizes(self.network, self.shown_batch, self.positions)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiplications of one forward pass at the shown batch."""
+        return sum(self.multiply_adds_of(step) for step in self.steps)
+
+    def multiply_adds_of(self, step: Step) -> int:
+        """Multiplications of one step at the shown batch.
+
+        Args:
+            step: A step of this plan.
+        """
+        return cost.multiply_adds(step_shapes(step, self.sizes))
+
+    @property
+    def seconds(self) -> float:
+        """Predicted time of one forward pass at the shown batch."""
+        return self.seconds_at(self.shown_batch)
+
+    def seconds_at(self, batch: int) -> float:
+        """Predicted time of one forward pass.
+
+        Args:
+            batch: The batch size.
+        """
+        sizes = label_sizes(self.network, batch, self.positions)
+        return sum(cost.seconds(step_shapes(s, sizes)) for s in self.steps)
+
+    def __str__(self) -> str:
+        known = "" if self.batch else ", unknown batch"
+        lines = [
+            f"{self.title}: {self.multiply_adds:,} multiply-adds, "
+            f"{self.seconds * 1e6:,.0f} us predicted at batch "
+            f"{self.shown_batch}{known}"
+        ]
+        for number, step in enumerate(self.steps, start=1):
+            shapes = step_shapes(step, self.sizes)
+            once = "weights" if step.weight_only else "input"
+            lines.append(
+                f"{number:3d}  {once:7s}  {type(step).__name__.lower():9s}  "
+                f"{describe(shapes):48s}  "
+                f"{self.multiply_adds_of(step):>14,}  "
+                f"{cost.seconds(shapes) * 1e6:>10,.1f} us"
+            )
+        lines += [
+            f"     instead of {title}: {seconds * 1e6:,.0f} us"
+            for title, seconds in self.rivals
+        ]
+        return "\n".join(lines)
+
+
+def label_sizes(
+    network: TensorNetwork, batch: int, positions: tuple[int, int]
+) -> dict[str, int]:
+    """Sizes of all labels of a plan of `network`, at one batch size."""
+    return network.sizes | {
+        BATCH: batch,
+        BEFORE: positions[0],
+        AFTER: positions[1],
+        IN: network.input_size,
+        OUT: network.output_size,
+    }
+
+
+def group_sizes(groups: Groups, sizes: dict[str, int]) -> tuple[int, ...]:
+    """The shape that groups of labels have."""
+    return tuple(
+        math.prod(sizes[label] for label in group) for group in groups
+    )
+
+
+def step_shapes(step: Step, sizes: dict[str, int]) -> cost.Shapes:
+    """The numbers that the cost of a step depends on."""
+    if isinstance(step, Matmul):
+        left = group_sizes(step.left, sizes)
+        right = group_sizes(step.right, sizes)
+        return cost.Shapes("matmul", (left, right))
+    if isinstance(step, Convolve):
+        batch, positions, channels = group_sizes(step.inputs, sizes)
+        kernel = group_sizes(step.kernel, sizes)
+        inputs = (batch, positions, channels)
+        outputs = (batch, sizes[AFTER], kernel[-1])
+        return cost.Shapes("convolve", (inputs, kernel, outputs))
+    return cost.Shapes("move", (group_sizes(step.groups, sizes),))
+
+
+def describe(shapes: cost.Shapes) -> str:
+    """Shapes of a step on one line."""
+    return " @ ".join("x".join(map(str, shape)) for shape in shapes.operands)

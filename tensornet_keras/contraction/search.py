@@ -1,0 +1,230 @@
+"""Search: the candidate orders of a network, and the fastest of them.
+
+Three searches propose: rebuilding the dense kernel, every sweep (the cores
+grouped into consecutive runs, met from either end), and the trees of
+`opt_einsum`. Our own cost model ranks what they propose, by time.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+
+import opt_einsum
+
+from tensornet_keras import validation
+from tensornet_keras.contraction.lowering import (
+    Order,
+    Tree,
+    left_fold,
+    lower,
+    lower_kernel,
+)
+from tensornet_keras.contraction.plan import BATCH, BEFORE, Plan, label_sizes
+from tensornet_keras.network import TensorNetwork
+
+# An unknown batch is planned for by its regret over these sizes.
+BATCHES = tuple(2**exponent for exponent in range(11))
+# Chains longer than this are cut into at most MOST_RUNS runs.
+MOST_CORES_FOR_ALL_SWEEPS = 8
+MOST_RUNS = 4
+RIVALS = 3
+
+Search = Callable[[TensorNetwork], Iterator[tuple[str, Order]]]
+
+
+def rebuild(network: TensorNetwork) -> Iterator[tuple[str, Order]]:
+    """The order that contracts all cores into the dense kernel first.
+
+    Args:
+        network: The network to contract.
+
+    Yields:
+        A title and an order.
+    """
+    yield "rebuild the kernel", (left_fold(range(len(network.cores))),)
+
+
+def sweeps(network: TensorNetwork) -> Iterator[tuple[str, Order]]:
+    """Every grouping of the cores into runs, in both directions.
+
+    Args:
+        network: The network to contract.
+
+    Yields:
+        A title such as `"sweep 3-3, last core first"` and an order.
+    """
+    count = len(network.cores)
+    for lengths in _groupings(count):
+        ends = list(itertools.accumulate(lengths, initial=0))
+        runs = [
+            left_fold(range(start, end)) for start, end in zip(ends, ends[1:])
+        ]
+        shown = "-".join(map(str, lengths))
+        yield f"sweep {shown}, last core first", tuple(reversed(runs))
+        yield f"sweep {shown}, first core first", tuple(runs)
+
+
+def trees(network: TensorNetwork) -> Iterator[tuple[str, Order]]:
+    """The trees with the fewest multiply-adds, as `opt_einsum` finds them.
+
+    Args:
+        network: The network to contract.
+
+    Yields:
+        A title and an order, for a small, a usual and a large batch.
+    """
+    seen = set()
+    for batch in (BATCHES[0], 32, BATCHES[-1]):
+        order = _opt_einsum_order(network, batch)
+        if order not in seen:
+            seen.add(order)
+            yield "opt_einsum's tree", order
+
+
+SEARCHES: dict[str, Search] = {
+    "rebuild": rebuild,
+    "sweeps": sweeps,
+    "trees": trees,
+}
+
+
+@lru_cache(maxsize=1024)
+def candidates(
+    network: TensorNetwork, positions: tuple[int, int] = (1, 1)
+) -> tuple[Plan, ...]:
+    """One plan per distinct order that a search proposes.
+
+    Args:
+        network: The network to contract.
+        positions: Spatial positions before and after a convolution, per
+            image.
+
+    Returns:
+        The plans, made for an unknown batch.
+    """
+    proposed: dict[Order, str] = {}
+    for search in SEARCHES.values():
+        for title, order in search(network):
+            proposed.setdefault(order, title)
+    return tuple(
+        Plan(network, title, lower(network, order), None, positions)
+        for order, title in proposed.items()
+    )
+
+
+@lru_cache(maxsize=4096)
+def plan_for(
+    network: TensorNetwork,
+    batch: int | None = None,
+    positions: tuple[int, int] = (1, 1),
+    rebuild_only: bool = False,
+) -> Plan:
+    """The plan that the cost model predicts to be the fastest.
+
+    With an unknown batch it is the plan whose worst ratio to the fastest one,
+    over the batch sizes 1, 2, 4, ... 1024, is the least.
+
+    Args:
+        network: The network to contract.
+        batch: Batch size (all leading axes of the input multiplied), or
+            `None` if it is unknown.
+        positions: Spatial positions before and after a convolution, per
+            image; `(1, 1)` for a matrix.
+        rebuild_only: Whether only rebuilding the kernel can serve, as for a
+            grouped convolution.
+
+    Returns:
+        The plan. Print it to see its steps and what it was chosen over.
+
+    Raises:
+        ValueError: If the batch is below 1.
+
+    Example:
+
+    >>> import tensornet_keras as tk
+    >>> from tensornet_keras.contraction import plan_for
+    >>> train = tk.formats.TensorTrain(rank=4).bind((1024,), (1024,))
+    >>> plan_for(train.network, batch=32).title
+    'sweep 2-2, last core first'
+    """
+    if batch is not None:
+        batch = validation.positive_integer(batch, "batch")
+    plans = candidates(network, positions)
+    if rebuild_only:
+        plans = tuple(plan for plan in plans if plan.rebuilds)
+    batches = BATCHES if batch is None else (batch,)
+    times = [[plan.seconds_at(size) for size in batches] for plan in plans]
+    best = [min(column) for column in zip(*times)]
+    regrets = [
+        max(time / least for time, least in zip(row, best)) for row in times
+    ]
+    ranked = sorted(range(len(plans)), key=regrets.__getitem__)
+    winner = plans[ranked[0]]
+    shown = batch or winner.shown_batch
+    rivals = tuple(
+        (plans[n].title, plans[n].seconds_at(shown))
+        for n in ranked[1 : 1 + RIVALS]
+    )
+    return Plan(
+        network, winner.title, winner.steps, batch, positions, rivals
+    )
+
+
+@lru_cache(maxsize=1024)
+def kernel_plan(network: TensorNetwork) -> Plan:
+    """The plan that contracts the cores into the dense weight.
+
+    Args:
+        network: The network to contract.
+    """
+    return Plan(network, "contract the kernel", lower_kernel(network), 1)
+
+
+def _groupings(count: int) -> Iterator[tuple[int, ...]]:
+    """All ways to cut `count` cores into two or more consecutive runs."""
+    most = count if count <= MOST_CORES_FOR_ALL_SWEEPS else MOST_RUNS
+    for runs in range(2, most + 1):
+        for cuts in itertools.combinations(range(1, count), runs - 1):
+            ends = (0, *cuts, count)
+            yield tuple(b - a for a, b in zip(ends, ends[1:]))
+
+
+def _opt_einsum_order(network: TensorNetwork, batch: int) -> Order:
+    """The order of opt_einsum's tree, as weights along the input's path."""
+    sizes = label_sizes(network, batch, (1, 1))
+    symbol = {
+        label: opt_einsum.get_symbol(n) for n, label in enumerate(sizes)
+    }
+    spatial = (BEFORE,) if network.labels_of("window") else ()
+    kept = (BATCH, *spatial, *network.labels_of("window"))
+    inputs = (BATCH, *spatial, *network.labels_of("in"))
+    terms = [*network.cores, inputs]
+    result = kept + network.labels_of("out")
+    equation = ",".join(
+        "".join(symbol[label] for label in term) for term in terms
+    )
+    path, _ = opt_einsum.contract_path(
+        equation + "->" + "".join(symbol[label] for label in result),
+        *[tuple(sizes[label] for label in term) for term in terms],
+        shapes=True,
+        optimize="auto",
+    )
+    return _spine(path, len(network.cores))
+
+
+def _spine(path, cores: int) -> Order:
+    """Weights that the input meets, in order, along an einsum path."""
+    pending: list[Tree | None] = [*range(cores), None]
+    order: list[Tree] = []
+    for pair in path:
+        taken = [pending[n] for n in pair]
+        pending = [x for n, x in enumerate(pending) if n not in pair]
+        weights = [tree for tree in taken if tree is not None]
+        if len(weights) < len(taken):
+            order.extend(weights)
+            pending.append(None)
+        else:
+            pending.append(left_fold(weights))
+    return tuple(order)

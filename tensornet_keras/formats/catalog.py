@@ -1,0 +1,95 @@
+"""The catalog of formats: one line a format, by name.
+
+A format of your own joins with `register`, and is then found in layer
+configs, in `convert` and by the laws of the test suite.
+"""
+
+from __future__ import annotations
+
+from tensornet_keras.formats.format import Format
+from tensornet_keras.formats.tensor_train import TensorTrain
+
+CATALOG: dict[str, type[Format]] = {
+    TensorTrain.name: TensorTrain,
+}
+
+
+def register(format_class: type[Format]) -> type[Format]:
+    """Adds a format class to the catalog; usable as a decorator.
+
+    Args:
+        format_class: A final subclass of `Format` with a `name`.
+
+    Returns:
+        The class, unchanged.
+
+    Raises:
+        TypeError: If it is no subclass of `Format`.
+        ValueError: If another class has its name.
+    """
+    if not (isinstance(format_class, type) and issubclass(format_class, Format)):
+        raise TypeError(
+            "Only subclasses of Format can be registered. "
+            f"Received: format_class={format_class!r}. "
+            "Derive it from tensornet_keras.formats.Format."
+        )
+    known = CATALOG.get(format_class.name)
+    if known is not None and known is not format_class:
+        raise ValueError(
+            "The name of a format must be unique. "
+            f"Received: name={format_class.name!r}, which {known.__name__} "
+            "has already. Choose another name."
+        )
+    CATALOG[format_class.name] = format_class
+    return format_class
+
+
+def get(identifier, **kwargs) -> Format:
+    """A format from its catalog name, its plain-data dict or itself.
+
+    Args:
+        identifier: A `Format`, a catalog name such as `"tt"`, or the dict
+            that `Format.to_config` returns.
+        **kwargs: Arguments of the format, with a catalog name only.
+
+    Returns:
+        The format.
+
+    Raises:
+        ValueError: If the name is unknown.
+        TypeError: If the identifier is of another type, or has arguments
+            beside it and is not a name.
+
+    Example:
+
+    >>> import tensornet_keras as tk
+    >>> tk.formats.get("tt", rank=8)
+    TensorTrain(rank=8)
+    """
+    if isinstance(identifier, str):
+        return _class_named(identifier)(**kwargs)
+    if kwargs:
+        raise TypeError(
+            "Arguments go with a catalog name only. "
+            f"Received: {identifier!r} with {sorted(kwargs)}. "
+            f"Pass a name, one of {sorted(CATALOG)}."
+        )
+    if isinstance(identifier, Format):
+        return identifier
+    if isinstance(identifier, dict) and "name" in identifier:
+        return _class_named(identifier["name"]).from_config(identifier)
+    raise TypeError(
+        "A format must be a Format, a catalog name or a format's dict. "
+        f"Received: format={identifier!r}. Pass for example "
+        "tensornet_keras.formats.TensorTrain(rank=8)."
+    )
+
+
+def _class_named(name: str) -> type[Format]:
+    if name not in CATALOG:
+        raise ValueError(
+            f"The catalog has the formats {sorted(CATALOG)}. "
+            f"Received: format={name!r}. Choose one of them, or register "
+            "your own."
+        )
+    return CATALOG[name]

@@ -1,0 +1,22 @@
+"""Keras layers whose kernel is a network of cores."""
+
+from tensornet_keras.layers.conv import (
+    FactorizedConv1D,
+    FactorizedConv2D,
+    FactorizedConv3D,
+)
+from tensornet_keras.layers.dense import FactorizedDense
+from tensornet_keras.layers.factorized import FactorizedLayer
+from tensornet_keras.layers.tt import TTConv1D, TTConv2D, TTConv3D, TTDense
+
+__all__ = [
+    "FactorizedConv1D",
+    "FactorizedConv2D",
+    "FactorizedConv3D",
+    "FactorizedDense",
+    "FactorizedLayer",
+    "TTConv1D",
+    "TTConv2D",
+    "TTConv3D",
+    "TTDense",
+]

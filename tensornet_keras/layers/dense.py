@@ -1,0 +1,103 @@
+"""A dense layer whose kernel is a network of cores."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+from keras import ops
+
+from tensornet_keras import validation
+from tensornet_keras.contraction import Plan, plan_for
+from tensornet_keras.contraction.execute import execute
+from tensornet_keras.layers.factorized import FactorizedLayer
+
+
+@keras.saving.register_keras_serializable(package="tensornet_keras")
+class FactorizedDense(FactorizedLayer):
+    """A `keras.layers.Dense` whose kernel is a network of cores.
+
+    Computes `activation(x @ kernel + bias)` without building the kernel,
+    unless building it is faster: see `plan`.
+
+    Args:
+        units: Size of the output's last axis.
+        format: A `Format` such as `TensorTrain(rank=8)`, or its plain-data
+            dict.
+        activation: Activation function, as in Keras.
+        use_bias: Whether to add a bias.
+        **kwargs: The other arguments of `keras.layers.Dense`
+            (`kernel_initializer`, `bias_initializer`, `kernel_regularizer`,
+            `bias_regularizer`, `activity_regularizer`, `bias_constraint`,
+            `name`, `dtype`, `trainable`), and `planning_batch`, the batch
+            size to plan for. The regularizer acts on each core. A
+            `kernel_constraint`, LoRA and quantization are refused.
+
+    Input shape:
+        `(batch, ..., input_size)`.
+
+    Output shape:
+        `(batch, ..., units)`.
+
+    Raises:
+        ValueError: If an argument is refused, the format has no rank, or its
+            modes do not fit the sizes.
+
+    Example:
+
+    >>> import keras
+    >>> import tensornet_keras as tk
+    >>> layer = tk.layers.FactorizedDense(
+    ...     625, tk.formats.TensorTrain(rank=4), activation="relu"
+    ... )
+    >>> layer(keras.ops.ones((2, 784))).shape
+    TensorShape([2, 625])
+    >>> layer.format.num_params, layer.format.dense_params
+    (1075, 490000)
+
+    Reference:
+        Novikov et al. 2015, https://arxiv.org/abs/1509.06569, section 4.
+    """
+
+    def __init__(
+        self, units, format, activation=None, use_bias=True, **kwargs
+    ):
+        super().__init__(
+            format, activation=activation, use_bias=use_bias, **kwargs
+        )
+        self.units = validation.positive_integer(units, "units")
+        self.input_spec = keras.layers.InputSpec(min_ndim=2)
+
+    def build(self, input_shape):
+        if input_shape[-1] is None:
+            raise ValueError(
+                "The last axis of a dense layer's input must be known. "
+                f"Received: input_shape={tuple(input_shape)}. "
+                "Name its size in the model's Input."
+            )
+        self._built_shape = tuple(input_shape)
+        self._add_cores((input_shape[-1],), (self.units,))
+        self.input_spec = keras.layers.InputSpec(
+            min_ndim=2, axes={-1: input_shape[-1]}
+        )
+        self.built = True
+
+    def call(self, inputs):
+        inputs = ops.cast(inputs, self.compute_dtype)
+        plan = self._plan_for(inputs.shape)
+        outputs = execute(plan, inputs, self._cores)
+        if self.bias is not None:
+            outputs = ops.add(outputs, self.bias)
+        return self.activation(outputs)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+    def _plan_for(self, input_shape) -> Plan:
+        batch = self.planning_batch
+        if batch is None and None not in input_shape[:-1]:
+            batch = max(1, math.prod(input_shape[:-1]))
+        return plan_for(self.format.network, batch)

@@ -1,0 +1,224 @@
+"""The base of all factorized layers: where format, layer and plan meet.
+
+A subclass knows one Keras layer (its sizes and its arithmetic around the
+kernel); this file knows what all of them share: the cores, the dense kernel
+they stand for, the plan, the bias and the config.
+"""
+
+from __future__ import annotations
+
+import keras
+from keras import (
+    activations,
+    constraints,
+    initializers,
+    ops,
+    regularizers,
+)
+
+from tensornet_keras import formats, validation
+from tensornet_keras.contraction import Plan
+from tensornet_keras.contraction.execute import dense_kernel
+from tensornet_keras.layers.initializers import initial_cores
+
+# Arguments of the Keras layers that a factorized kernel cannot have.
+REFUSED = {
+    "kernel_constraint": "Use kernel_regularizer, which acts on each core.",
+    "lora_rank": "Train the cores themselves: there are few.",
+    "lora_alpha": "Train the cores themselves: there are few.",
+    "quantization_config": "Export with quantization instead.",
+}
+
+
+class FactorizedLayer(keras.layers.Layer):
+    """Base class of the layers whose kernel is a network of cores.
+
+    Abstract: use `FactorizedDense`, `FactorizedConv2D` and their kin.
+
+    Args:
+        format: A `Format`, a catalog name or a format's plain-data dict. It
+            is bound to the layer's sizes by `build`.
+        activation: Activation function, as in Keras.
+        use_bias: Whether to add a bias.
+        kernel_initializer: Initializer whose variance the dense kernel gets;
+            of the variance-scaling family, `RandomNormal`, `RandomUniform`,
+            `TruncatedNormal` or `Zeros`.
+        bias_initializer: Initializer of the bias.
+        kernel_regularizer: Regularizer of each core.
+        bias_regularizer: Regularizer of the bias.
+        activity_regularizer: Regularizer of the output.
+        bias_constraint: Constraint of the bias.
+        planning_batch: Batch size to plan for. `None` plans for the batch
+            that is seen, and for all where it is unknown.
+        **kwargs: Arguments of `keras.layers.Layer` (name, dtype, trainable).
+
+    Raises:
+        ValueError: If an argument of the Keras layer is given that a
+            factorized kernel cannot have, or the format has no rank.
+    """
+
+    def __init__(
+        self,
+        format,
+        *,
+        activation=None,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        activity_regularizer=None,
+        bias_constraint=None,
+        planning_batch=None,
+        **kwargs,
+    ):
+        _refuse(kwargs)
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        if self.dtype_policy.quantization_mode is not None:
+            raise ValueError(
+                "A factorized layer cannot run under a quantized dtype "
+                f"policy. Received: dtype={self.dtype_policy.name!r}. "
+                "Use a float policy, and quantize on export."
+            )
+        self.format = _trainable_format(format)
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.bias_constraint = constraints.get(bias_constraint)
+        if planning_batch is not None:
+            planning_batch = validation.positive_integer(
+                planning_batch, "planning_batch"
+            )
+        self.planning_batch = planning_batch
+        self.supports_masking = True
+        self.bias = None
+        self._cores = []
+        self._built_shape = None
+
+    @property
+    def cores(self) -> list:
+        """The cores, as a list of variables in the network's order."""
+        return list(self._cores)
+
+    @property
+    def kernel(self):
+        """The dense kernel that the cores stand for, in Keras' shape."""
+        if not self.built:
+            raise AttributeError(
+                "The kernel of a layer is there once it is built. "
+                f"Received: layer {self.name!r}, which is not. "
+                "Call the layer, or its `build`, first."
+            )
+        return dense_kernel(self.format.network, self._cores)
+
+    def plan(self, input_shape=None) -> Plan:
+        """The plan by which the layer contracts its input; prints.
+
+        Args:
+            input_shape: Shape of the input, with `None` for unknown sizes.
+                An int is the batch of the shape the layer was built with;
+                `None` is that shape itself.
+
+        Returns:
+            The plan.
+
+        Raises:
+            ValueError: If the layer is not built.
+        """
+        if not self.built:
+            raise ValueError(
+                "A layer has a plan once it is built. "
+                f"Received: layer {self.name!r}, which is not. "
+                "Call the layer, or its `build`, first."
+            )
+        if input_shape is None:
+            input_shape = self._built_shape
+        elif validation.is_integer(input_shape):
+            batch = validation.positive_integer(input_shape, "input_shape")
+            input_shape = (batch, *self._built_shape[1:])
+        return self._plan_for(tuple(input_shape))
+
+    def _plan_for(self, input_shape) -> Plan:
+        """The plan for an input of this static shape."""
+        raise TypeError(
+            f"{type(self).__name__} is abstract. Received: a call of it. "
+            "Use FactorizedDense or FactorizedConv2D."
+        )
+
+    def _add_cores(self, input_dims, output_dims, window=()) -> None:
+        """Binds the format and adds one variable per core, and the bias."""
+        self.format = self.format.bind(input_dims, output_dims, window)
+        arrays = initial_cores(self.format.network, self.kernel_initializer)
+        self._cores = [
+            self.add_weight(
+                name=f"core_{number}",
+                shape=array.shape,
+                initializer=_holding(array),
+                regularizer=self.kernel_regularizer,
+                autocast=False,
+            )
+            for number, array in enumerate(arrays)
+        ]
+        if self.use_bias:
+            self.bias = self.add_weight(
+                name="bias",
+                shape=output_dims,
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            format=self.format.to_config(),
+            activation=activations.serialize(self.activation),
+            use_bias=self.use_bias,
+            kernel_initializer=initializers.serialize(self.kernel_initializer),
+            bias_initializer=initializers.serialize(self.bias_initializer),
+            kernel_regularizer=regularizers.serialize(self.kernel_regularizer),
+            bias_regularizer=regularizers.serialize(self.bias_regularizer),
+            activity_regularizer=regularizers.serialize(
+                self.activity_regularizer
+            ),
+            bias_constraint=constraints.serialize(self.bias_constraint),
+            planning_batch=self.planning_batch,
+        )
+        return config
+
+
+def _holding(array):
+    """An initializer that fills a variable with this array."""
+    return lambda shape, dtype=None: ops.convert_to_tensor(array, dtype=dtype)
+
+
+def _refuse(kwargs: dict) -> None:
+    """Refuses by name what a factorized kernel cannot have."""
+    for name, advice in REFUSED.items():
+        value = kwargs.pop(name, None)
+        if value is not None:
+            raise ValueError(
+                f"A factorized layer has no `{name}`. "
+                f"Received: {name}={value!r}. {advice}"
+            )
+
+
+def _trainable_format(identifier) -> formats.Format:
+    """A format with a rank, as training from scratch needs."""
+    if isinstance(identifier, str):
+        raise ValueError(
+            "A layer's format needs a rank. "
+            f"Received: format={identifier!r}. Pass for example "
+            f"tensornet_keras.formats.get({identifier!r}, rank=8)."
+        )
+    format = formats.get(identifier)
+    if format.rank is None:
+        raise ValueError(
+            "A layer's format needs a rank before it is trained. "
+            f"Received: format={format!r}. Pass rank= (an int, a tuple or a "
+            "share of the dense parameters)."
+        )
+    return format

@@ -1,0 +1,162 @@
+"""Tensor networks as labelled shapes: no numbers, no order of contraction.
+
+A network is what a format stands for once its sizes are known, and all that
+planning sees. Every core is a tuple of labels; a label that two cores share
+is a bond, every other label is an open leg of one kind.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import opt_einsum
+
+KINDS = ("in", "out", "batch", "window", "lookup")
+
+
+@dataclass(frozen=True)
+class Leg:
+    """An open leg of a network.
+
+    Args:
+        label: Name of the leg, unique within the network.
+        size: Extent of the leg.
+        kind: `"in"` (contracted with the layer's input), `"out"` (part of
+            its output), `"batch"` (kept as it is), `"window"` (kernel
+            offsets, slid over the input) or `"lookup"` (indexed by ids).
+
+    Raises:
+        ValueError: If the kind is none of these, or the size below 1.
+    """
+
+    label: str
+    size: int
+    kind: str
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise ValueError(
+                f"The kind of a leg must be one of {KINDS}. "
+                f"Received: kind={self.kind!r} for leg {self.label!r}. "
+                "Name one of these kinds."
+            )
+        if self.size < 1:
+            raise ValueError(
+                "The size of a leg must be at least 1. "
+                f"Received: size={self.size} for leg {self.label!r}. "
+                "Pass a positive size."
+            )
+
+
+@dataclass(frozen=True)
+class TensorNetwork:
+    """Labelled shapes of cores whose contraction is a dense weight.
+
+    The dense weight has the axes `(*window, input, output)`, where the input
+    axis runs over the in legs in row-major order (the last varies fastest)
+    and the output axis over the out legs. Sizes that are padded are cropped:
+    the weight holds the leading `input_size` x `output_size` entries.
+
+    Args:
+        cores: Labels of each core, in the order of the core's axes.
+        legs: The open legs. Their order within a kind is the row-major order
+            of that axis.
+        bonds: `(label, size)` of every label that two cores share.
+        input_size: Length of the layer's input axis, or `None` where it is
+            the product of the in legs.
+        output_size: Length of the layer's output axis, or `None` likewise.
+
+    Raises:
+        ValueError: If a label is unknown, occurs on the wrong number of
+            cores, or a true size exceeds the product of its legs.
+    """
+
+    cores: tuple[tuple[str, ...], ...]
+    legs: tuple[Leg, ...]
+    bonds: tuple[tuple[str, int], ...] = ()
+    input_size: int | None = None
+    output_size: int | None = None
+
+    def __post_init__(self):
+        for name, kind in (("input_size", "in"), ("output_size", "out")):
+            total = math.prod(leg.size for leg in self.legs_of(kind))
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, total)
+            elif getattr(self, name) > total:
+                raise ValueError(
+                    f"`{name}` must be at most the product of the {kind} "
+                    f"legs, {total}. Received: {name}={getattr(self, name)}. "
+                    "Use larger modes."
+                )
+        self._check_labels()
+
+    def _check_labels(self):
+        expected = {label: 2 for label, _ in self.bonds}
+        expected.update({leg.label: 1 for leg in self.legs})
+        found = dict.fromkeys(expected, 0)
+        for core in self.cores:
+            for label in core:
+                found[label] = found.get(label, 0) + 1
+        wrong = sorted(
+            label for label, n in found.items() if expected.get(label) != n
+        )
+        if wrong:
+            raise ValueError(
+                "Every leg must be on one core and every bond on two. "
+                f"Received: labels {wrong} on "
+                f"{[found[label] for label in wrong]} cores. "
+                "List each label once per core it joins."
+            )
+
+    def legs_of(self, kind: str) -> tuple[Leg, ...]:
+        """The open legs of one kind, in row-major order."""
+        return tuple(leg for leg in self.legs if leg.kind == kind)
+
+    def labels_of(self, kind: str) -> tuple[str, ...]:
+        """The labels of the open legs of one kind."""
+        return tuple(leg.label for leg in self.legs_of(kind))
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Size of every label."""
+        return {leg.label: leg.size for leg in self.legs} | dict(self.bonds)
+
+    @cached_property
+    def core_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shape of every core."""
+        return tuple(
+            tuple(self.sizes[label] for label in core) for core in self.cores
+        )
+
+    @property
+    def num_params(self) -> int:
+        """Numbers held by the cores."""
+        return sum(math.prod(shape) for shape in self.core_shapes)
+
+    @property
+    def weight_labels(self) -> tuple[str, ...]:
+        """Open labels in the axis order of the dense weight."""
+        return (
+            self.labels_of("window")
+            + self.labels_of("in")
+            + self.labels_of("out")
+        )
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        """Shape of the dense weight, `(*window, input, output)`."""
+        window = tuple(leg.size for leg in self.legs_of("window"))
+        return (*window, self.input_size, self.output_size)
+
+    @property
+    def equation(self) -> str:
+        """Einsum string from the cores to the uncropped weight's legs."""
+        symbol = {
+            label: opt_einsum.get_symbol(number)
+            for number, label in enumerate(self.sizes)
+        }
+        terms = ["".join(symbol[label] for label in core) for core in self.cores]
+        output = "".join(symbol[label] for label in self.weight_labels)
+        return f"{','.join(terms)}->{output}"
