@@ -110,9 +110,7 @@ def _convolve_seconds(inputs, kernel, outputs, machine) -> float:
     *window, channels, filters = kernel
     batch, positions, _ = outputs
     patch = math.prod(window) * channels
-    product = _matmul_seconds(
-        1, batch * positions, patch, filters, machine
-    )
+    product = _matmul_seconds(1, batch * positions, patch, filters, machine)
     moved = math.prod(inputs) + math.prod(outputs)
     if math.prod(window) > 1:
         # The patches of few channels are gathered, not read in order.

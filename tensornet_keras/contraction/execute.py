@@ -228,9 +228,7 @@ class _Run:
         how = self.convolution
         if self.channels_last and how.groups == 1:
             kept, _, channels = self.shape(step.inputs)
-            inputs = ops.reshape(
-                inputs, (kept, *self.spatial_before, channels)
-            )
+            inputs = ops.reshape(inputs, (kept, *self.spatial_before, channels))
         kernel = ops.reshape(kernel, self.shape(step.kernel))
         output = ops.conv(
             inputs,

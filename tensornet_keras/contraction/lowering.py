@@ -109,9 +109,7 @@ class _Lowering:
         rest = _without(left.labels, shared), _without(right.labels, shared)
         left = self.transpose(left, rest[0] + shared)
         right = self.transpose(right, shared + rest[1])
-        merged = self._matmul(
-            left, right, (rest[0], shared), (shared, rest[1])
-        )
+        merged = self._matmul(left, right, (rest[0], shared), (shared, rest[1]))
         return self.transpose(merged, self._canonical(tree, merged.labels))
 
     def kernel(self, tree: Tree) -> Operand:

@@ -201,9 +201,7 @@ def label_sizes(
 
 def group_sizes(groups: Groups, sizes: dict[str, int]) -> tuple[int, ...]:
     """The shape that groups of labels have."""
-    return tuple(
-        math.prod(sizes[label] for label in group) for group in groups
-    )
+    return tuple(math.prod(sizes[label] for label in group) for group in groups)
 
 
 def step_shapes(step: Step, sizes: dict[str, int]) -> cost.Shapes:

@@ -167,9 +167,7 @@ def plan_for(
         (plans[n].title, plans[n].seconds_at(shown))
         for n in ranked[1 : 1 + RIVALS]
     )
-    return Plan(
-        network, winner.title, winner.steps, batch, positions, rivals
-    )
+    return Plan(network, winner.title, winner.steps, batch, positions, rivals)
 
 
 @lru_cache(maxsize=1024)
@@ -194,9 +192,7 @@ def _groupings(count: int) -> Iterator[tuple[int, ...]]:
 def _opt_einsum_order(network: TensorNetwork, batch: int) -> Order:
     """The order of opt_einsum's tree, as weights along the input's path."""
     sizes = label_sizes(network, batch, (1, 1))
-    symbol = {
-        label: opt_einsum.get_symbol(n) for n, label in enumerate(sizes)
-    }
+    symbol = {label: opt_einsum.get_symbol(n) for n, label in enumerate(sizes)}
     spatial = (BEFORE,) if network.labels_of("window") else ()
     kept = (BATCH, *spatial, *network.labels_of("window"))
     inputs = (BATCH, *spatial, *network.labels_of("in"))

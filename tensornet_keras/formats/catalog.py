@@ -27,7 +27,9 @@ def register(format_class: type[Format]) -> type[Format]:
         TypeError: If it is no subclass of `Format`.
         ValueError: If another class has its name.
     """
-    if not (isinstance(format_class, type) and issubclass(format_class, Format)):
+    if not (
+        isinstance(format_class, type) and issubclass(format_class, Format)
+    ):
         raise TypeError(
             "Only subclasses of Format can be registered. "
             f"Received: format_class={format_class!r}. "

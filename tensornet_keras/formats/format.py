@@ -15,6 +15,10 @@ from typing import ClassVar, Self
 from tensornet_keras.network import TensorNetwork
 
 
+class ShareTooSmall(ValueError):
+    """No rank meets a share of the dense parameters."""
+
+
 @dataclasses.dataclass(frozen=True, repr=False)
 class Format(abc.ABC):
     """Shapes and ranks of the cores that stand for a dense weight.

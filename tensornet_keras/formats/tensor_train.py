@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import ClassVar, Self
 
 from tensornet_keras import validation
-from tensornet_keras.formats.format import Format
+from tensornet_keras.formats.format import Format, ShareTooSmall
 from tensornet_keras.formats.modes import check_modes, choose_modes
 from tensornet_keras.network import Leg, TensorNetwork
 
@@ -231,7 +231,7 @@ class TensorTrain(Format):
             return self.with_rank(self._resolve(rank)).num_params
 
         if spent(1) > budget:
-            raise ValueError(
+            raise ShareTooSmall(
                 "A share of the dense parameters must allow rank 1, which "
                 f"takes {spent(1) / self.dense_params:.4g} of them here. "
                 f"Received: rank={share}. Pass a larger share."

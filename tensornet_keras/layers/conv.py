@@ -161,9 +161,7 @@ class FactorizedConv(FactorizedLayer):
             )
         ]
         positions = (math.prod(before), math.prod(after))
-        return plan_for(
-            self.format.network, batch, positions, self.groups > 1
-        )
+        return plan_for(self.format.network, batch, positions, self.groups > 1)
 
     def _padded_before(self, inputs):
         """Zeros before the first position, so that no output sees ahead."""

@@ -59,9 +59,7 @@ class FactorizedDense(FactorizedLayer):
         Novikov et al. 2015, https://arxiv.org/abs/1509.06569, section 4.
     """
 
-    def __init__(
-        self, units, format, activation=None, use_bias=True, **kwargs
-    ):
+    def __init__(self, units, format, activation=None, use_bias=True, **kwargs):
         super().__init__(
             format, activation=activation, use_bias=use_bias, **kwargs
         )

@@ -47,9 +47,7 @@ def initial_cores(network: TensorNetwork, initializer) -> list[np.ndarray]:
     if variance == 0.0:
         cores[-1] = np.zeros_like(cores[-1])
         return [core.astype("float32") for core in cores]
-    entries = math.prod(
-        leg.size for leg in network.legs
-    )
+    entries = math.prod(leg.size for leg in network.legs)
     wanted = math.sqrt(variance * entries) / _norm(network, cores)
     norms = [np.linalg.norm(core) for core in cores]
     common = (wanted * math.prod(norms)) ** (1 / len(cores))

@@ -1,0 +1,258 @@
+"""The door of conversion: a trained model in, a smaller one out."""
+
+from __future__ import annotations
+
+import rich.progress
+
+from tensornet_keras import formats, surgery, validation
+from tensornet_keras.conversion import rules
+from tensornet_keras.conversion.report import LayerRow, Report
+from tensornet_keras.conversion.selection import Filters, path_of, selected
+from tensornet_keras.decomposition import Decomposition, decompose
+from tensornet_keras.formats import Format
+from tensornet_keras.formats.format import ShareTooSmall
+from tensornet_keras.layers import FactorizedLayer
+
+# Kernels of fewer numbers decompose in an instant: no progress bar.
+LARGE_KERNELS = 2_000_000
+
+
+def convert(
+    model,
+    format: Format | str | dict,
+    *,
+    filters: Filters = None,
+    error: float | None = None,
+    min_compression: float = 1.0,
+):
+    """A smaller copy of a trained model, with factorized layers.
+
+    Every `Dense`, `Conv1D`, `Conv2D` and `Conv3D` layer that the filters let
+    through is decomposed and replaced by its factorized twin of the same
+    name; everything else is copied with its weights. The source model is not
+    changed and shares no weight with the result. Nested models are entered,
+    a shared layer stays shared, and the compile settings are carried over
+    with a fresh optimizer.
+
+    Args:
+        model: A built Sequential or Functional model.
+        format: The format of the kernels: a `Format` such as
+            `TensorTrain(rank=8)`, a catalog name or a format's dict.
+        filters: Which layers to convert: a regular expression searched for
+            in `layer.path`, a list of them, or a function of the layer.
+            `None` is all layers.
+        error: Relative error that each kernel may reach, in [0, 1), with a
+            format that has no rank. `None` leaves the ranks to the format.
+        min_compression: A layer whose kernel has fewer than this many times
+            the parameters of its cores stays as it is. `0` replaces every
+            layer it can.
+
+    Returns:
+        The converted model, and a `Report` that prints as a table.
+
+    Raises:
+        TypeError: If the model is no Keras model.
+        ValueError: If the model is not built or is subclassed, a filter
+            matches nothing, a kernel is not finite, the format does not fit
+            a layer, or both or neither of a rank and an error are given.
+
+    Example:
+
+    >>> import keras
+    >>> import tensornet_keras as tk
+    >>> model = keras.Sequential(
+    ...     [keras.Input((784,)), keras.layers.Dense(625), keras.layers.ReLU()]
+    ... )
+    >>> small, report = tk.convert(model, tk.formats.TensorTrain(rank=8))
+    >>> report.params_before, report.params_after
+    (490625, 4265)
+    """
+    surgery.check_model(model)
+    format = _targeted(formats.get(format), error)
+    validation.non_negative(min_compression, "min_compression")
+    layers = list(surgery.leaf_layers(model))
+    chosen = {id(layer) for layer in selected(layers, filters)}
+    rows, found = [], {}
+    for layer in _progress(layers, chosen):
+        outcome = (
+            _outcome(layer, format, error, min_compression)
+            if id(layer) in chosen
+            else "filter"
+        )
+        if isinstance(outcome, Decomposition):
+            found[id(layer)] = (layer, outcome)
+            row = LayerRow.replaced(
+                path_of(layer), layer, outcome.format, outcome.relative_error
+            )
+        else:
+            row = LayerRow.kept(path_of(layer), layer, outcome)
+        rows.append(row)
+    small = _with_twins(model, found)
+    report = Report(
+        model.name, tuple(rows), model.count_params(), small.count_params()
+    )
+    return small, report
+
+
+def convert_layer(
+    layer, format: Format | str | dict, error: float | None = None
+) -> FactorizedLayer:
+    """The factorized twin of one trained layer.
+
+    Args:
+        layer: A built `Dense`, `Conv1D`, `Conv2D` or `Conv3D` layer.
+        format: The format of its kernel.
+        error: Relative error that the kernel may reach, in [0, 1), with a
+            format that has no rank. `None` leaves the ranks to the format.
+
+    Returns:
+        A built `FactorizedDense` or `FactorizedConv` of the same name, with
+        weights of its own.
+
+    Raises:
+        ValueError: If the layer cannot be factorized, its kernel is not
+            finite, or both or neither of a rank and an error are given.
+
+    Example:
+
+    >>> import keras
+    >>> import tensornet_keras as tk
+    >>> layer = keras.layers.Dense(64)
+    >>> layer.build((None, 64))
+    >>> twin = tk.convert_layer(layer, tk.formats.TensorTrain(), error=0.5)
+    >>> type(twin).__name__, tuple(twin.kernel.shape)
+    ('FactorizedDense', (64, 64))
+    """
+    obstacle = rules.obstacle(layer)
+    if obstacle is not None:
+        raise ValueError(
+            "A layer must be of a kind that can be factorized. "
+            f"Received: layer={getattr(layer, 'name', layer)!r}, a "
+            f"{type(layer).__name__} ({obstacle.reason}). {obstacle.advice}"
+        )
+    format = _targeted(formats.get(format), error)
+    result = decompose(rules.kernel_of(layer), format, error)
+    twin = rules.twin(layer, result.format)
+    twin.build(layer.get_build_config()["input_shape"])
+    rules.fill(twin, layer, result.cores)
+    return twin
+
+
+def densify(model):
+    """A copy of a model with ordinary Keras layers for the factorized ones.
+
+    The copy computes the same function: each kernel is contracted from its
+    cores. The source model is not changed.
+
+    Args:
+        model: A built Sequential or Functional model.
+
+    Returns:
+        The model with `Dense` and `Conv` layers.
+
+    Raises:
+        TypeError: If the model is no Keras model.
+        ValueError: If it is not built, or subclassed.
+
+    Example:
+
+    >>> import keras
+    >>> import tensornet_keras as tk
+    >>> model = keras.Sequential(
+    ...     [keras.Input((64,)), tk.layers.TTDense(64, rank=4)]
+    ... )
+    >>> type(tk.densify(model).layers[0]).__name__
+    'Dense'
+    """
+    twins = []
+
+    def twin_of(layer):
+        if not isinstance(layer, FactorizedLayer):
+            return None
+        twins.append((rules.dense_twin(layer), layer))
+        return twins[-1][0]
+
+    dense = surgery.copy_with(model, twin_of)
+    for twin, layer in twins:
+        rules.fill_dense(twin, layer)
+    return dense
+
+
+def _targeted(format: Format, error: float | None) -> Format:
+    """Refuses two targets, or none."""
+    if error is not None:
+        validation.relative_error(error)
+    if (format.rank is None) == (error is None):
+        raise ValueError(
+            "Exactly one of a rank and an error must be given. "
+            f"Received: format={format!r}, error={error}. "
+            "Pass TensorTrain(rank=8), or TensorTrain() with error=0.05."
+        )
+    return format
+
+
+def _outcome(layer, format, error, min_compression) -> Decomposition | str:
+    """The decomposition of a layer's kernel, or why there is none."""
+    obstacle = rules.obstacle(layer)
+    if obstacle is not None:
+        return obstacle.reason
+    try:
+        return _decomposed(layer, format, error, min_compression)
+    except ShareTooSmall:
+        return "rank 1 exceeds the share"
+    except (TypeError, ValueError) as problem:
+        raise type(problem)(f"Layer {path_of(layer)!r}: {problem}") from problem
+
+
+def _decomposed(layer, format, error, min_compression):
+    kernel = rules.kernel_of(layer)
+    if format.rank is not None:
+        # Known before the work of decomposing is done.
+        *window, inputs, outputs = kernel.shape
+        bound = format.bind((inputs,), (outputs,), tuple(window)).cut()
+        if _compression(bound) < min_compression:
+            return _no_gain(bound)
+    result = decompose(kernel, format, error)
+    if _compression(result.format) < min_compression:
+        return _no_gain(result.format)
+    return result
+
+
+def _compression(format: Format) -> float:
+    return format.dense_params / format.num_params
+
+
+def _no_gain(format: Format) -> str:
+    return f"no gain in parameters ({_compression(format):.2f}x)"
+
+
+def _with_twins(model, found):
+    """The copy in which the decomposed layers have their twins."""
+    twins = {}
+
+    def twin_of(layer):
+        if id(layer) not in found:
+            return None
+        _, result = found[id(layer)]
+        twins[id(layer)] = rules.twin(layer, result.format)
+        return twins[id(layer)]
+
+    small = surgery.copy_with(model, twin_of)
+    for key, (layer, result) in found.items():
+        rules.fill(twins[key], layer, result.cores)
+    return small
+
+
+def _progress(layers, chosen):
+    """The layers, with a progress bar where there is much to decompose."""
+    numbers = sum(
+        layer.count_params()
+        for layer in layers
+        if id(layer) in chosen and layer.built
+    )
+    return rich.progress.track(
+        layers,
+        description="Decomposing",
+        disable=numbers < LARGE_KERNELS,
+        transient=True,
+    )

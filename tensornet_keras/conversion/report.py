@@ -1,0 +1,194 @@
+"""The report of a conversion: every layer, what became of it, and why."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from dataclasses import dataclass
+
+import rich.box
+import rich.console
+import rich.table
+
+from tensornet_keras import validation, writing
+from tensornet_keras.formats import Format
+
+REPLACED = "replaced"
+KEPT = "kept"
+WIDTH = 120
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """What a conversion did with one layer.
+
+    Args:
+        path: Path of the layer in the model.
+        kind: Class of the source layer.
+        action: `"replaced"` or `"kept"`.
+        reason: Why it was kept; empty if it was replaced.
+        params_before: Parameters of the source layer.
+        params_after: Parameters of the layer that took its place.
+        format: Catalog name of the format; `None` if kept.
+        input_modes: Modes of the input side; `None` if kept.
+        output_modes: Modes of the output side; `None` if kept.
+        ranks: Ranks of the bonds; `None` if kept.
+        relative_error: Frobenius norm of the kernel's change over that of
+            the kernel; `None` if kept.
+    """
+
+    path: str
+    kind: str
+    action: str
+    reason: str
+    params_before: int
+    params_after: int
+    format: str | None = None
+    input_modes: tuple[int, ...] | None = None
+    output_modes: tuple[int, ...] | None = None
+    ranks: tuple[int, ...] | None = None
+    relative_error: float | None = None
+
+    @classmethod
+    def kept(cls, path: str, layer, reason: str) -> LayerRow:
+        """The row of a layer that stays as it is.
+
+        Args:
+            path: Path of the layer.
+            layer: The layer.
+            reason: Why it stays.
+        """
+        params = layer.count_params() if layer.built else 0
+        kind = type(layer).__name__
+        return cls(path, kind, KEPT, reason, params, params)
+
+    @classmethod
+    def replaced(
+        cls, path: str, layer, format: Format, relative_error: float
+    ) -> LayerRow:
+        """The row of a layer that gets a factorized twin.
+
+        Args:
+            path: Path of the layer.
+            layer: The source layer.
+            format: The bound format of the twin.
+            relative_error: Relative error of the kernel.
+        """
+        before = layer.count_params()
+        after = before - format.dense_params + format.num_params
+        return cls(
+            path,
+            type(layer).__name__,
+            REPLACED,
+            "",
+            before,
+            after,
+            format.name,
+            format.input_modes,
+            format.output_modes,
+            format.rank,
+            relative_error,
+        )
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a conversion did, layer by layer; prints as a table.
+
+    Args:
+        model: Name of the model.
+        rows: One entry per layer, in graph order.
+        params_before: Parameters of the whole source model.
+        params_after: Parameters of the whole converted model.
+    """
+
+    model: str
+    rows: tuple[LayerRow, ...]
+    params_before: int
+    params_after: int
+
+    @property
+    def compression(self) -> float:
+        """Parameters of the whole model before over after."""
+        return self.params_before / max(1, self.params_after)
+
+    @property
+    def replaced(self) -> tuple[LayerRow, ...]:
+        """The rows of the layers that were replaced."""
+        return tuple(row for row in self.rows if row.action == REPLACED)
+
+    def table(self) -> rich.table.Table:
+        """The report as a `rich` table."""
+        table = rich.table.Table(
+            title=f"Conversion of {self.model}", box=rich.box.SIMPLE_HEAD
+        )
+        for heading in ("layer", "kind", "action", "modes", "ranks"):
+            table.add_column(heading, overflow="fold")
+        for heading in ("before", "after", "x", "error"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for row in self.rows:
+            table.add_row(*_cells(row))
+        table.add_section()
+        table.add_row(
+            "whole model",
+            *[""] * 4,
+            f"{self.params_before:,}",
+            f"{self.params_after:,}",
+            f"{self.compression:.2f}",
+            "",
+        )
+        return table
+
+    def to_dict(self) -> dict:
+        """The report as plain data."""
+        return {
+            "model": self.model,
+            "params_before": self.params_before,
+            "params_after": self.params_after,
+            "compression": self.compression,
+            "layers": [dataclasses.asdict(row) for row in self.rows],
+        }
+
+    def save(self, path) -> None:
+        """Writes the report as a JSON file.
+
+        Args:
+            path: Where to write; a file that is there is replaced.
+
+        Raises:
+            ValueError: If the folder is missing or cannot be written.
+        """
+        path = validation.writable_file(path, overwrite=True)
+        writing.json_file(path, self.to_dict())
+
+    def __str__(self) -> str:
+        text = io.StringIO()
+        rich.console.Console(file=text, width=WIDTH).print(self.table())
+        return text.getvalue()
+
+
+def _cells(row: LayerRow) -> list[str]:
+    if row.action == KEPT:
+        action = f"{KEPT}: {row.reason}"
+        modes = ranks = ratio = error = ""
+    else:
+        action = f"{REPLACED}: {row.format}"
+        modes = f"{_dotted(row.input_modes)} x {_dotted(row.output_modes)}"
+        ranks = " ".join(map(str, row.ranks))
+        ratio = f"{row.params_before / max(1, row.params_after):.2f}"
+        error = f"{row.relative_error:.3g}"
+    return [
+        row.path,
+        row.kind,
+        action,
+        modes,
+        ranks,
+        f"{row.params_before:,}",
+        f"{row.params_after:,}",
+        ratio,
+        error,
+    ]
+
+
+def _dotted(modes) -> str:
+    return "·".join(map(str, modes))

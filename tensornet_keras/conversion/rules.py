@@ -1,0 +1,141 @@
+"""Rules: which factorized twin a Keras layer has, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+from keras import ops
+
+from tensornet_keras.formats import Format
+from tensornet_keras.layers import (
+    FactorizedConv1D,
+    FactorizedConv2D,
+    FactorizedConv3D,
+    FactorizedDense,
+    FactorizedLayer,
+)
+
+TWINS: dict[type[keras.layers.Layer], type[FactorizedLayer]] = {
+    keras.layers.Dense: FactorizedDense,
+    keras.layers.Conv1D: FactorizedConv1D,
+    keras.layers.Conv2D: FactorizedConv2D,
+    keras.layers.Conv3D: FactorizedConv3D,
+}
+
+# Arguments of the Keras layers that their twins have not.
+_DROPPED = ("kernel_constraint", "lora_rank", "lora_alpha")
+_DROPPED += ("quantization_config",)
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why a layer cannot have a twin.
+
+    Args:
+        reason: A few words, for the report.
+        advice: What the user can do, one sentence.
+    """
+
+    reason: str
+    advice: str
+
+
+def obstacle(layer) -> Obstacle | None:
+    """What keeps a layer from being factorized, or `None`.
+
+    Args:
+        layer: A Keras layer.
+    """
+    kinds = ", ".join(kind.__name__ for kind in TWINS)
+    if type(layer) not in TWINS:
+        return Obstacle("kind", f"Only {kinds} can be factorized.")
+    if not layer.built:
+        return Obstacle("not built", "Build the layer by calling it first.")
+    if layer.kernel_constraint is not None:
+        return Obstacle(
+            "kernel constraint",
+            "Build the layer without the constraint: cores cannot keep it.",
+        )
+    if getattr(layer, "lora_enabled", False):
+        return Obstacle("LoRA", "Merge the adapters into the kernel first.")
+    if layer.quantization_mode is not None:
+        return Obstacle("quantized", "Convert the model before quantizing.")
+    return None
+
+
+def kernel_of(layer):
+    """The kernel of a Keras layer as a NumPy array.
+
+    Args:
+        layer: A built layer that has a twin.
+    """
+    return ops.convert_to_numpy(layer.kernel)
+
+
+def twin(layer, format: Format) -> FactorizedLayer:
+    """The unbuilt factorized twin of a Keras layer.
+
+    Args:
+        layer: A layer without an obstacle.
+        format: The bound format of its kernel.
+    """
+    config = layer.get_config()
+    for name in _DROPPED:
+        config.pop(name, None)
+    # The cores come from the kernel; what drew the kernel does not matter,
+    # and may be of a kind that factorized layers refuse.
+    config["kernel_initializer"] = "glorot_uniform"
+    return TWINS[type(layer)].from_config(
+        {**config, "format": format.to_config()}
+    )
+
+
+def fill(twin_layer: FactorizedLayer, layer, cores) -> None:
+    """Gives a built twin the cores, and the bias of its source.
+
+    Args:
+        twin_layer: The built twin.
+        layer: The Keras layer it stands for.
+        cores: One array per core.
+    """
+    for variable, core in zip(twin_layer.cores, cores):
+        variable.assign(core)
+    if layer.bias is not None:
+        twin_layer.bias.assign(ops.convert_to_numpy(layer.bias))
+
+
+def dense_twin(layer: FactorizedLayer) -> keras.layers.Layer:
+    """The unbuilt ordinary Keras layer that a factorized layer stands for.
+
+    Args:
+        layer: A factorized layer, or one of its subclasses.
+    """
+    source = next(
+        kind
+        for kind, factorized in TWINS.items()
+        if isinstance(layer, factorized)
+    )
+    config = layer.get_config()
+    for name in (
+        "format",
+        "planning_batch",
+        "rank",
+        "input_modes",
+        "output_modes",
+        "pad",
+    ):
+        config.pop(name, None)
+    return source.from_config(config)
+
+
+def fill_dense(dense, layer: FactorizedLayer) -> None:
+    """Gives a built Keras layer the kernel that the cores stand for.
+
+    Args:
+        dense: The built Keras layer.
+        layer: The factorized layer it replaces.
+    """
+    dense.kernel.assign(ops.convert_to_numpy(layer.kernel))
+    if layer.bias is not None:
+        dense.bias.assign(ops.convert_to_numpy(layer.bias))

@@ -1,0 +1,73 @@
+"""Selection: which layers of a model a conversion is about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import keras
+
+Filters = str | list[str] | Callable[[keras.layers.Layer], bool] | None
+
+
+def path_of(layer) -> str:
+    """The path by which filters and reports name a layer.
+
+    Args:
+        layer: A Keras layer.
+    """
+    return layer.path or layer.name
+
+
+def selected(layers, filters: Filters) -> list[keras.layers.Layer]:
+    """The layers that the filters let through, as in `model.quantize`.
+
+    Args:
+        layers: The layers to choose from.
+        filters: A regular expression searched for in the layer's path, a
+            list of them of which one must be found, a function from a layer
+            to a bool, or `None` for all layers.
+
+    Returns:
+        The chosen layers, in the given order.
+
+    Raises:
+        TypeError: If `filters` is of another type.
+        ValueError: If an expression is invalid, or nothing is chosen.
+    """
+    layers = list(layers)
+    if filters is None:
+        return layers
+    accepts = filters if callable(filters) else _searching(filters)
+    chosen = [layer for layer in layers if accepts(layer)]
+    if not chosen:
+        paths = ", ".join(path_of(layer) for layer in layers)
+        raise ValueError(
+            "`filters` must match at least one layer. "
+            f"Received: filters={filters!r}. The layers are: {paths}."
+        )
+    return chosen
+
+
+def _searching(filters) -> Callable[[keras.layers.Layer], bool]:
+    patterns = [filters] if isinstance(filters, str) else filters
+    strings = isinstance(patterns, (list, tuple)) and all(
+        isinstance(pattern, str) for pattern in patterns
+    )
+    if not strings:
+        raise TypeError(
+            "`filters` must be a regular expression, a list of them or a "
+            f"function of a layer. Received: filters={filters!r}. "
+            'Pass for example filters="conv.*".'
+        )
+    try:
+        compiled = [re.compile(pattern) for pattern in patterns]
+    except re.error as error:
+        raise ValueError(
+            "`filters` must hold valid regular expressions. "
+            f"Received: filters={filters!r} ({error}). "
+            "Escape special characters with a backslash."
+        ) from error
+    return lambda layer: any(
+        pattern.search(path_of(layer)) for pattern in compiled
+    )
