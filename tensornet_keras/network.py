@@ -157,6 +157,8 @@ class TensorNetwork:
             label: opt_einsum.get_symbol(number)
             for number, label in enumerate(self.sizes)
         }
-        terms = ["".join(symbol[label] for label in core) for core in self.cores]
+        terms = [
+            "".join(symbol[label] for label in core) for core in self.cores
+        ]
         output = "".join(symbol[label] for label in self.weight_labels)
         return f"{','.join(terms)}->{output}"

@@ -174,7 +174,7 @@ def _copy_variables(source, copied) -> None:
             f"variables, its copy with {len(copied.variables)}. "
             "Give its class a `get_config` with all its arguments."
         )
-    for ours, theirs in zip(copied.variables, source.variables):
+    for ours, theirs in zip(copied.variables, source.variables, strict=True):
         ours.assign(ops.convert_to_numpy(theirs))
 
 
@@ -195,9 +195,11 @@ def _copy_own_trainable(layer, copied) -> None:
     if type(layer) is not type(copied):
         copied.trainable = layer.trainable
         return
-    for ours, theirs in zip(copied._flatten_layers(), layer._flatten_layers()):
+    for ours, theirs in zip(
+        copied._flatten_layers(), layer._flatten_layers(), strict=True
+    ):
         ours._trainable = theirs._trainable
-    for ours, theirs in zip(copied.variables, layer.variables):
+    for ours, theirs in zip(copied.variables, layer.variables, strict=True):
         ours.trainable = theirs.trainable
 
 

@@ -95,7 +95,8 @@ def _matmul_seconds(stack, rows, contracted, columns, machine) -> float:
     short, long = sorted((rows, columns))
     extents = (long, short, contracted)
     rate = machine.multiply_adds * math.prod(
-        extent / (extent + half) for extent, half in zip(extents, machine.thin)
+        extent / (extent + half)
+        for extent, half in zip(extents, machine.thin, strict=True)
     )
     arithmetic = stack * rows * contracted * columns / rate
     numbers = rows * columns + contracted * max(rows, columns)

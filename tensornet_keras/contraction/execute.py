@@ -249,16 +249,21 @@ class _Run:
         value = ops.reshape(value, self.shape(step.groups))
         before = [self._size(group) for group in step.groups]
         after = [self._size(group) for group in step.sizes]
-        if all(b is None or a <= b for a, b in zip(after, before) if a):
+        if all(
+            b is None or a <= b for a, b in zip(after, before, strict=True) if a
+        ):
             return value[
                 tuple(
                     slice(None) if a == b else slice(a)
-                    for a, b in zip(after, before)
+                    for a, b in zip(after, before, strict=True)
                 )
             ]
         return ops.pad(
             value,
-            [(0, 0) if a == b else (0, a - b) for a, b in zip(after, before)],
+            [
+                (0, 0) if a == b else (0, a - b)
+                for a, b in zip(after, before, strict=True)
+            ],
         )
 
 

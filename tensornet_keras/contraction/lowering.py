@@ -293,7 +293,9 @@ def _one_transposition(
     if len(groups) <= MOST_AXES:
         return tuple(groups), tuple(groups.index(group) for group in ordered)
     start = next(
-        n for n, pair in enumerate(zip(groups, ordered)) if pair[0] != pair[1]
+        n
+        for n, pair in enumerate(zip(groups, ordered, strict=True))
+        if pair[0] != pair[1]
     )
     found = groups.index(ordered[start])
     blocks = (

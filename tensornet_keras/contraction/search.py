@@ -59,7 +59,8 @@ def sweeps(network: TensorNetwork) -> Iterator[tuple[str, Order]]:
     for lengths in _groupings(count):
         ends = list(itertools.accumulate(lengths, initial=0))
         runs = [
-            left_fold(range(start, end)) for start, end in zip(ends, ends[1:])
+            left_fold(range(start, end))
+            for start, end in itertools.pairwise(ends)
         ]
         shown = "-".join(map(str, lengths))
         yield f"sweep {shown}, last core first", tuple(reversed(runs))
@@ -156,9 +157,10 @@ def plan_for(
         plans = tuple(plan for plan in plans if plan.rebuilds)
     batches = BATCHES if batch is None else (batch,)
     times = [[plan.seconds_at(size) for size in batches] for plan in plans]
-    best = [min(column) for column in zip(*times)]
+    best = [min(column) for column in zip(*times, strict=True)]
     regrets = [
-        max(time / least for time, least in zip(row, best)) for row in times
+        max(time / least for time, least in zip(row, best, strict=True))
+        for row in times
     ]
     ranked = sorted(range(len(plans)), key=regrets.__getitem__)
     winner = plans[ranked[0]]
@@ -186,7 +188,7 @@ def _groupings(count: int) -> Iterator[tuple[int, ...]]:
     for runs in range(2, most + 1):
         for cuts in itertools.combinations(range(1, count), runs - 1):
             ends = (0, *cuts, count)
-            yield tuple(b - a for a, b in zip(ends, ends[1:]))
+            yield tuple(b - a for a, b in itertools.pairwise(ends))
 
 
 def _opt_einsum_order(network: TensorNetwork, batch: int) -> Order:

@@ -99,7 +99,7 @@ def fill(twin_layer: FactorizedLayer, layer, cores) -> None:
         layer: The Keras layer it stands for.
         cores: One array per core.
     """
-    for variable, core in zip(twin_layer.cores, cores):
+    for variable, core in zip(twin_layer.cores, cores, strict=True):
         variable.assign(core)
     if layer.bias is not None:
         twin_layer.bias.assign(ops.convert_to_numpy(layer.bias))

@@ -87,7 +87,10 @@ class Format(abc.ABC):
         """This bound format with ranks cut to the attainable ones."""
         limits = self.attainable_ranks()
         return self.with_rank(
-            tuple(min(r, limit) for r, limit in zip(self.rank, limits))
+            tuple(
+                min(r, limit)
+                for r, limit in zip(self.rank, limits, strict=True)
+            )
         )
 
     @property

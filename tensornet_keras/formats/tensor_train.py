@@ -145,11 +145,11 @@ class TensorTrain(Format):
         spatial = tuple(f"w{axis}" for axis in range(len(self.window)))
         legs = [
             Leg(label, size, "window")
-            for label, size in zip(spatial, self.window)
+            for label, size in zip(spatial, self.window, strict=True)
         ]
         cores = [(*spatial, "r0")] if spatial else []
         for k, (i, j) in enumerate(
-            zip(self.input_modes, self.output_modes), start=1
+            zip(self.input_modes, self.output_modes, strict=True), start=1
         ):
             legs += [Leg(f"i{k}", i, "in"), Leg(f"j{k}", j, "out")]
             left = (f"r{k - 1}",) if k > 1 or spatial else ()
@@ -179,7 +179,8 @@ class TensorTrain(Format):
     def _leg_sizes(self) -> tuple[int, ...]:
         """Open entries of every core, without its bonds."""
         matrix = tuple(
-            i * j for i, j in zip(self.input_modes, self.output_modes)
+            i * j
+            for i, j in zip(self.input_modes, self.output_modes, strict=True)
         )
         return ((math.prod(self.window),) if self.window else ()) + matrix
 
@@ -248,5 +249,6 @@ class TensorTrain(Format):
 
 def _padded(modes, dims) -> bool:
     return any(
-        math.prod(side) > math.prod(size) for side, size in zip(modes, dims)
+        math.prod(side) > math.prod(size)
+        for side, size in zip(modes, dims[:2], strict=True)
     )

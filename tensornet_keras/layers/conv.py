@@ -157,7 +157,11 @@ class FactorizedConv(FactorizedLayer):
         after = [
             _extent_after(extent, size, stride, dilation, self.padding)
             for extent, size, stride, dilation in zip(
-                before, self.kernel_size, self.strides, self.dilation_rate
+                before,
+                self.kernel_size,
+                self.strides,
+                self.dilation_rate,
+                strict=True,
             )
         ]
         positions = (math.prod(before), math.prod(after))

@@ -42,7 +42,9 @@ def initial_cores(network: TensorNetwork, initializer) -> list[np.ndarray]:
     generator = np.random.default_rng(_seed(initializer))
     cores = [
         _semi_orthogonal(network, labels, shape, generator)
-        for labels, shape in zip(network.cores, network.core_shapes)
+        for labels, shape in zip(
+            network.cores, network.core_shapes, strict=True
+        )
     ]
     if variance == 0.0:
         cores[-1] = np.zeros_like(cores[-1])
@@ -53,7 +55,7 @@ def initial_cores(network: TensorNetwork, initializer) -> list[np.ndarray]:
     common = (wanted * math.prod(norms)) ** (1 / len(cores))
     return [
         (core * (common / norm)).astype("float32")
-        for core, norm in zip(cores, norms)
+        for core, norm in zip(cores, norms, strict=True)
     ]
 
 

@@ -1,0 +1,175 @@
+"""What each command does: it calls one verb and prints what that returns.
+
+Whatever imports Keras is imported inside the functions: `--help` shall not
+wait for a backend.
+"""
+
+import os
+from importlib import import_module
+
+from tensornet_keras import validation, writing
+
+_DEMOS = ("tensornet_keras.experiments.demo", "experiments.demo")
+_PIPE_WIDTH = 140  # columns for tables where no terminal says how many
+
+
+class UsageError(ValueError):
+    """A command line that makes no sense."""
+
+
+def inspect(arguments):
+    """Runs `tensornet inspect`."""
+    _check_report_place(arguments.json, "json")
+    model = _loaded(arguments.model, compile=False)
+    from tensornet_keras.profiling import profile
+
+    result = profile(
+        model, arguments.batch_size, sample=_sample(model, arguments.sample)
+    )
+    paths, remark = _convertible(model)
+    if arguments.json is not None:
+        data = {**result.to_dict(), "convertible": paths}
+        writing.json_file(arguments.json, data)
+    _print(result.table())
+    _print(f"can be converted: {', '.join(paths) or 'no layer'}{remark}")
+
+
+def convert(arguments):
+    """Runs `tensornet convert`."""
+    if not arguments.out.endswith(".keras"):
+        raise UsageError(
+            f"out must end in .keras. Received: {arguments.out!r}."
+        )
+    validation.writable_file(arguments.out, "out", arguments.overwrite)
+    _check_report_place(arguments.report, "report")
+    from tensornet_keras import formats
+
+    if arguments.format not in formats.CATALOG:
+        known = ", ".join(sorted(formats.CATALOG))
+        raise UsageError(
+            f"--format must be one of {known}. Received: {arguments.format!r}."
+        )
+    format = formats.get(arguments.format, rank=arguments.rank)
+    model = _loaded(arguments.model)
+    from tensornet_keras.conversion import convert
+
+    small, report = convert(
+        model,
+        format,
+        filters=arguments.filters,
+        error=arguments.error,
+        min_compression=arguments.min_compression,
+    )
+    with writing.draft(arguments.out) as beside:
+        small.save(beside)
+        if arguments.report is not None:
+            writing.json_file(arguments.report, report.to_dict())
+    _print(report.table())
+    size = os.path.getsize(arguments.out)
+    _print(f"{arguments.out}: {size:,} bytes")
+
+
+def export(arguments):
+    """Runs `tensornet export`."""
+    model = _loaded(arguments.model, compile=False)
+    from tensornet_keras.deployment import export
+
+    with _spinning(f"Exporting to {arguments.format}"):
+        report = export(
+            model,
+            arguments.path,
+            arguments.format,
+            tolerance=arguments.tolerance,
+            sample=_sample(model, arguments.sample),
+        )
+    _print(str(report))
+
+
+def demo(arguments):
+    """Runs `tensornet demo`."""
+    for name in _DEMOS:
+        try:
+            demo = import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{name}.".startswith(
+                f"{error.name}."
+            ):
+                raise
+        else:
+            return demo.main(arguments.rest)
+    raise ImportError(
+        "The demo comes with the experiments. Received: no module "
+        f"{' or '.join(_DEMOS)}. Run it where the package is installed, or "
+        "in a checkout as python -m tensornet_keras demo."
+    )
+
+
+def _check_report_place(path, name):
+    """Says at once that a report could not be written in the end."""
+    if path is not None:
+        validation.writable_file(path, name, overwrite=True)
+
+
+def _convertible(model):
+    """Paths of the layers that have a twin, and why there is none at all."""
+    from tensornet_keras import surgery
+    from tensornet_keras.conversion import rules, selection
+
+    try:
+        surgery.check_model(model)
+    except ValueError as error:
+        return [], f" ({error})"
+    paths = [
+        selection.path_of(layer)
+        for layer in surgery.leaf_layers(model)
+        if rules.obstacle(layer) is None
+    ]
+    return paths, ""
+
+
+def _loaded(path, compile=True):
+    """A model from a file, under a spinner: the backend is loaded too."""
+    if not os.path.isfile(path):
+        raise ValueError(
+            "The model must be a .keras file. "
+            f"Received: model={path!r}, where there is none. "
+            "Pass a path that model.save wrote."
+        )
+    with _spinning(f"Loading {path}"):
+        import keras
+
+        return keras.models.load_model(path, compile=compile)
+
+
+def _sample(model, path):
+    """What a sample file holds, in the structure that the model takes."""
+    if path is None:
+        return None
+    import numpy as np
+
+    from tensornet_keras.model_inputs import input_specs
+
+    loaded = np.load(path)
+    if isinstance(loaded, np.ndarray):
+        return loaded
+    arrays = {name: loaded[name] for name in loaded.files}
+    takes_names = isinstance(input_specs(model, arrays), dict)
+    return arrays if takes_names else list(arrays.values())
+
+
+def _spinning(text):
+    from rich.console import Console
+
+    return Console(stderr=True).status(text)
+
+
+def _print(what):
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_PIPE_WIDTH)
+    if isinstance(what, str):
+        console.print(what, soft_wrap=True, markup=False, highlight=False)
+    else:
+        console.print(what)

@@ -1,0 +1,145 @@
+"""What the command line may say."""
+
+import argparse
+
+from tensornet_keras import __version__, validation
+from tensornet_keras.cli import commands
+
+EXPORT_FORMATS = ("litert", "onnx", "tf_saved_model")
+
+
+def parser():
+    """The parser; each command leaves its function in `run`."""
+    parser = argparse.ArgumentParser(
+        prog="tensornet",
+        description="Makes trained Keras models smaller with tensor networks.",
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"tensornet {__version__}"
+    )
+    parser.add_argument(
+        "--traceback",
+        action="store_true",
+        help="show where an error came from",
+    )
+    verbs = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND"
+    )
+    _add_inspect(verbs)
+    _add_convert(verbs)
+    _add_export(verbs)
+    demo = verbs.add_parser(
+        "demo",
+        add_help=False,
+        help="train, convert, tune and export LeNet-5 on MNIST",
+    )
+    demo.set_defaults(run=commands.demo)
+    return parser
+
+
+def _add_inspect(verbs):
+    inspect = _command(
+        verbs, "inspect", "what every layer costs, and which can convert"
+    )
+    inspect.add_argument(
+        "--batch-size",
+        type=_checked(int, validation.positive_integer, "batch_size"),
+        default=1,
+        metavar="N",
+        help="examples in the forward pass that is timed (default: 1)",
+    )
+    inspect.add_argument("--json", metavar="FILE", help="also write as JSON")
+    _add_sample(inspect)
+    inspect.set_defaults(run=commands.inspect)
+
+
+def _add_convert(verbs):
+    convert = _command(
+        verbs, "convert", "replace layers by tensor-network ones"
+    )
+    convert.add_argument("out", help="the .keras file to write")
+    convert.add_argument(
+        "--format", required=True, help="format of the weights, such as tt"
+    )
+    target = convert.add_mutually_exclusive_group(required=True)
+    target.add_argument(
+        "--rank",
+        type=_checked(_rank, validation.rank, "rank"),
+        metavar="R",
+        help="8, or one per bond as 4,8,4, or with a point the share of the "
+        "dense parameters to spend, as 0.1",
+    )
+    target.add_argument(
+        "--error",
+        type=_checked(float, validation.relative_error, "error"),
+        metavar="E",
+        help="relative error that no replaced kernel may exceed, as 0.05",
+    )
+    convert.add_argument(
+        "--filters",
+        nargs="+",
+        metavar="REGEX",
+        help="convert only layers whose path one of these finds",
+    )
+    convert.add_argument(
+        "--min-compression",
+        type=_checked(float, validation.non_negative, "min_compression"),
+        default=1.0,
+        metavar="X",
+        help="leave a layer dense that would shrink less than X times "
+        "(default: 1.0)",
+    )
+    convert.add_argument("--report", metavar="FILE", help="write JSON report")
+    convert.add_argument(
+        "--overwrite", action="store_true", help="replace the file out"
+    )
+    convert.set_defaults(run=commands.convert)
+
+
+def _add_export(verbs):
+    export = _command(
+        verbs, "export", "write for another runtime, and prove it agrees"
+    )
+    export.add_argument("path", help="file or folder to write")
+    export.add_argument("--format", required=True, choices=EXPORT_FORMATS)
+    export.add_argument(
+        "--tolerance",
+        type=float,
+        default=1e-4,
+        metavar="T",
+        help="largest relative difference allowed (default: 1e-4)",
+    )
+    _add_sample(export)
+    export.set_defaults(run=commands.export)
+
+
+def _command(verbs, name, summary):
+    command = verbs.add_parser(name, help=summary, description=summary)
+    command.add_argument("model", help="a .keras file")
+    return command
+
+
+def _add_sample(command):
+    command.add_argument(
+        "--sample",
+        metavar="FILE",
+        help="inputs to run on, with a batch axis: .npy, or .npz for several",
+    )
+
+
+def _checked(parse, check, name):
+    """An argparse type that says what is wrong in the words of `check`."""
+
+    def read(text):
+        try:
+            return check(parse(text), name)
+        except (TypeError, ValueError) as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return read
+
+
+def _rank(text):
+    if "," in text:
+        return tuple(int(entry) for entry in text.split(",") if entry)
+    return int(text) if text.lstrip("+-").isdigit() else float(text)

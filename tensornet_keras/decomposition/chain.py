@@ -1,0 +1,161 @@
+"""Chains: the cores of a train with exactly one open axis each, in float64.
+
+A core of a tensor train has a window, or an input and an output mode, and no
+bond at the ends. The algorithms see one shape only, `(r, n, r')`, with unit
+bonds at the ends and `n` the core's open entries together.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tensornet_keras.formats.tensor_train import TensorTrain
+
+Chain = list[np.ndarray]
+
+
+def site_modes(format: TensorTrain) -> list[tuple[int, int]]:
+    """The row mode and the column mode of every core of a bound train.
+
+    A convolution kernel is a matrix of shape `(window * input, output)`, so
+    that the spatial core has the window as row mode and a column mode of 1.
+
+    Args:
+        format: The bound train.
+    """
+    modes = list(zip(format.input_modes, format.output_modes, strict=True))
+    return [(math.prod(format.window), 1), *modes] if format.window else modes
+
+
+def from_cores(format: TensorTrain, cores, dtype=np.float64) -> Chain:
+    """The chain of a train's cores.
+
+    Args:
+        format: The bound train.
+        cores: Its cores, in the shapes of `format.core_shapes`.
+        dtype: Dtype of the chain.
+    """
+    bonds = (1, *format.rank, 1)
+    return [
+        np.asarray(core, dtype).reshape(left, -1, right)
+        for core, left, right in zip(cores, bonds[:-1], bonds[1:], strict=True)
+    ]
+
+
+def to_cores(chain: Chain, format: TensorTrain, dtype):
+    """A bound train of the chain's ranks and its cores, of equal norms.
+
+    Args:
+        chain: Shapes `(r, n, r')`.
+        format: A bound train of the same modes, of any ranks.
+        dtype: Dtype of the cores.
+
+    Returns:
+        The bound train and a tuple of arrays.
+    """
+    format = format.with_rank(ranks(chain))
+    shapes = format.core_shapes
+    return format, tuple(
+        core.reshape(shape).astype(dtype, copy=False)
+        for core, shape in zip(_balanced(chain), shapes, strict=True)
+    )
+
+
+def ranks(chain: Chain) -> tuple[int, ...]:
+    """Sizes of the inner bonds.
+
+    Args:
+        chain: Shapes `(r, n, r')`.
+    """
+    return tuple(core.shape[2] for core in chain[:-1])
+
+
+def right_orthogonal(chain: Chain) -> Chain:
+    """The same train with every core but the first a row-orthonormal one.
+
+    A bond larger than what stands to the right of it can carry shrinks to
+    that, without error. The norm of the train is that of the first core.
+
+    Args:
+        chain: Shapes `(r, n, r')`.
+    """
+    chain = list(chain)
+    for k in range(len(chain) - 1, 0, -1):
+        left, size, right = chain[k].shape
+        q, triangle = np.linalg.qr(chain[k].reshape(left, -1).T)
+        chain[k] = q.T.reshape(-1, size, right)
+        chain[k - 1] = chain[k - 1] @ triangle.T
+    return chain
+
+
+def norm(chain: Chain) -> float:
+    """Frobenius norm of the train.
+
+    Args:
+        chain: Shapes `(r, n, r')`.
+    """
+    return float(np.linalg.norm(right_orthogonal(chain)[0]))
+
+
+def halves(chain: Chain, modes, bond: int):
+    """The two sides of a bond, each contracted, as factors of the matrix.
+
+    Args:
+        chain: Shapes `(r, n, r')`.
+        modes: The pairs `(i, j)` of its cores.
+        bond: How many cores stand on the left side, at least 1.
+
+    Returns:
+        Arrays of shape `(rows, columns, r)` and `(r, rows', columns')`; the
+        matrix has `rows * rows'` rows, in row-major order, and its columns
+        likewise. With every core on the left, the right one is a single 1.
+    """
+    left = _contracted(chain[:bond], modes[:bond])
+    if bond == len(chain):
+        return left[0], np.ones((1, 1, 1), left.dtype)
+    return left[0], _contracted(chain[bond:], modes[bond:])[..., 0]
+
+
+def _contracted(chain: Chain, modes) -> np.ndarray:
+    product = chain[0]
+    for core in chain[1:]:
+        bond = core.shape[0]
+        product = product.reshape(-1, bond) @ core.reshape(bond, -1)
+    left, right = chain[0].shape[0], chain[-1].shape[2]
+    pairs = [size for pair in modes for size in pair]
+    count = 2 * len(modes)
+    axes = (*range(1, count, 2), *range(2, count + 1, 2))
+    rows, columns = (math.prod(side) for side in zip(*modes, strict=True))
+    product = product.reshape(left, *pairs, right)
+    return product.transpose(0, *axes, -1).reshape(left, rows, columns, right)
+
+
+def interleaved(array: np.ndarray, modes) -> np.ndarray:
+    """Brings the two modes of each core side by side.
+
+    Args:
+        array: Shape `(r, i1 .. in, j1 .. jn, any)`.
+        modes: The pairs `(i, j)`.
+
+    Returns:
+        An array of shape `(r, i1 j1 .. in jn, any)`.
+    """
+    rows, columns = zip(*modes, strict=True)
+    count = len(modes)
+    pairs = [axis for k in range(1, count + 1) for axis in (k, count + k)]
+    bond, *_, rest = array.shape
+    split = array.reshape(bond, *rows, *columns, rest)
+    return split.transpose(0, *pairs, -1).reshape(bond, -1, rest)
+
+
+def _balanced(chain: Chain) -> Chain:
+    """The same train with cores of equal Frobenius norm."""
+    norms = [float(np.linalg.norm(core)) for core in chain]
+    if 0.0 in norms:
+        return [np.zeros_like(core) for core in chain]
+    common = math.exp(math.fsum(map(math.log, norms)) / len(norms))
+    return [
+        core * (common / size) for core, size in zip(chain, norms, strict=True)
+    ]

@@ -1,0 +1,203 @@
+"""The door: one dense weight becomes a bound format and its cores."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import opt_einsum
+
+from tensornet_keras import formats, validation
+from tensornet_keras.decomposition.tt_svd import tt_svd
+from tensornet_keras.decomposition.unfolding import BLOCK_SIZE, working_dtype
+from tensornet_keras.formats import Format, TensorTrain
+
+# Each takes the weight, the bound format and the error (or None), and returns
+# the format of the ranks obtained, its cores and their relative error.
+ALGORITHMS = {
+    TensorTrain: tt_svd,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Decomposition:
+    """A dense weight as a format and the cores that stand for it.
+
+    Args:
+        format: The bound format, with the ranks obtained.
+        cores: One array a core, in the shapes of `format.core_shapes`.
+        relative_error: Frobenius norm of the difference from what was
+            decomposed, over the norm of that.
+
+    Raises:
+        ValueError: If the format is unbound or the shapes of the cores are
+            not the format's.
+    """
+
+    format: Format
+    cores: tuple[np.ndarray, ...] = field(repr=False)
+    relative_error: float
+
+    def __post_init__(self):
+        if not self.format.is_bound:
+            raise ValueError(
+                "A decomposition needs a format that is bound to sizes. "
+                f"Received: format={self.format!r}. "
+                "Pass the format of a built layer, or format.bind(...)."
+            )
+        object.__setattr__(self, "cores", tuple(map(np.asarray, self.cores)))
+        shapes = tuple(core.shape for core in self.cores)
+        if shapes != self.format.core_shapes:
+            raise ValueError(
+                "Cores must have the shapes of their format, "
+                f"{self.format.core_shapes}. Received: cores of shapes "
+                f"{shapes}. Pass the cores that belong to the format."
+            )
+
+    def to_dense(self) -> np.ndarray:
+        """The weight that the cores stand for.
+
+        Returns:
+            An array of the shape `format.dense_shape`, in the dtype of the
+            cores.
+        """
+        network = self.format.network
+        dtype = self.cores[0].dtype
+        cores = [core.astype(working_dtype(dtype)) for core in self.cores]
+        dense = opt_einsum.contract(network.equation, *cores)
+        *window, rows, columns = network.weight_shape
+        full = (
+            math.prod(leg.size for leg in network.legs_of(kind))
+            for kind in ("in", "out")
+        )
+        dense = dense.reshape(*window, *full)[..., :rows, :columns]
+        return np.ascontiguousarray(dense, dtype)
+
+
+def decompose(
+    weight, format: Format | str | dict, error: float | None = None
+) -> Decomposition:
+    r"""Approximates a dense weight by the cores of a format.
+
+    For a tensor train this is the TT-SVD: each of its $d - 1$ bonds keeps at
+    most the format's rank of singular values, or with `error` the fewest
+    that leave out at most
+
+    $$\delta = \frac{\text{error}}{\sqrt{d - 1}} \lVert W \rVert_F,$$
+
+    which keeps the relative error of the whole within `error`.
+
+    Args:
+        weight: A matrix of shape `(input, output)`, or a convolution kernel
+            of shape `(*kernel_size, input, output)` with one to three
+            kernel axes, of floating dtype.
+        format: A format, a catalog name or a format's dict. Unbound, it is
+            bound to the weight's shape. Its ranks are cut to the attainable.
+        error: Relative error to stay within, in [0, 1), in place of a rank.
+            0 keeps the full rank. The rounding of the dtype adds to errors
+            near its resolution. `None` leaves the ranks to the format.
+
+    Returns:
+        The bound format with the ranks obtained, its cores (in the weight's
+        dtype, of equal Frobenius norms), and the relative error measured on
+        these cores.
+
+    Raises:
+        TypeError: If the weight is not of a floating dtype.
+        ValueError: If the weight has another number of axes, is empty or
+            holds numbers that are not finite; if neither a rank nor an error
+            is given, or both; if the format is bound to another shape.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import tensornet_keras as tk
+    >>> weight = np.outer(np.arange(1.0, 65.0), np.arange(1.0, 33.0))
+    >>> train = tk.formats.TensorTrain(rank=4)
+    >>> result = tk.decompose(weight, train)
+    >>> bool(result.relative_error < 1e-12)
+    True
+    >>> tk.decompose(weight, tk.formats.TensorTrain(), error=0.1).format.rank
+    (1, 1)
+
+    Reference:
+        Oseledets 2011, "Tensor-Train Decomposition",
+        https://doi.org/10.1137/090752286, theorem 2.2 and algorithm 1.
+    """
+    weight = _checked_weight(weight)
+    format = _bound(formats.get(format), weight.shape, error)
+    if error is not None:
+        error = validation.relative_error(error)
+    return Decomposition(*_algorithm_of(format)(weight, format, error))
+
+
+def _checked_weight(weight) -> np.ndarray:
+    weight = np.asarray(weight)
+    # bfloat16 comes from ml_dtypes and is of no kind that NumPy knows.
+    if weight.dtype.kind != "f" and weight.dtype.name != "bfloat16":
+        raise TypeError(
+            "A weight must be an array of floating dtype. "
+            f"Received: weight of dtype {weight.dtype}. "
+            "Convert it, for example with weight.astype('float32')."
+        )
+    if not 2 <= weight.ndim <= 5 or weight.size == 0:
+        raise ValueError(
+            "A weight must be a matrix (input, output) or a kernel "
+            "(*kernel_size, input, output) with one to three kernel axes, "
+            f"and not empty. Received: weight of shape {weight.shape}. "
+            "Reshape it, for example with weight.reshape(-1, output)."
+        )
+    weight = np.ascontiguousarray(weight)
+    flat = weight.reshape(-1)
+    starts = range(0, flat.size, BLOCK_SIZE)
+    bad = sum(
+        int(np.count_nonzero(~np.isfinite(flat[start : start + BLOCK_SIZE])))
+        for start in starts
+    )
+    if bad:
+        raise ValueError(
+            "A weight must be finite. "
+            f"Received: weight of shape {weight.shape} with {bad} entries "
+            "that are NaN or infinite. Repair or retrain it first."
+        )
+    return weight
+
+
+def _bound(format: Format, shape: tuple[int, ...], error) -> Format:
+    if error is not None and format.rank is not None:
+        raise ValueError(
+            "A format with a rank and an error exclude each other. "
+            f"Received: rank={format.rank}, error={error}. "
+            "Pass a format without rank, or leave error out."
+        )
+    if error is None and format.rank is None:
+        raise ValueError(
+            "A decomposition needs a rank or an error. "
+            "Received: rank=None, error=None. Pass a format with a rank "
+            "such as 8, or an error such as error=0.05."
+        )
+    if format.is_bound:
+        if format.dense_shape != shape:
+            raise ValueError(
+                "A bound format fits only the shape it is bound to, "
+                f"{format.dense_shape}. Received: weight of shape {shape}. "
+                "Pass an unbound format, or the weight it belongs to."
+            )
+        return format.cut()
+    if format.rank is None:
+        # Binding needs a rank; the error decides on it later.
+        format = dataclasses.replace(format, rank=1)
+    *window, rows, columns = shape
+    return format.bind((rows,), (columns,), tuple(window)).cut()
+
+
+def _algorithm_of(format: Format):
+    if type(format) not in ALGORITHMS:
+        known = sorted(known.__name__ for known in ALGORITHMS)
+        raise ValueError(
+            f"`decompose` has algorithms for the formats {known}. "
+            f"Received: format={format!r}. Choose one of them."
+        )
+    return ALGORITHMS[type(format)]
