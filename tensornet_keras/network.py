@@ -151,6 +151,15 @@ class TensorNetwork:
         return (*window, self.input_size, self.output_size)
 
     @property
+    def padded_shape(self) -> tuple[int, ...]:
+        """Shape of the weight before it is cropped to its true sizes."""
+        sides = (
+            math.prod(leg.size for leg in self.legs_of(kind))
+            for kind in ("in", "out")
+        )
+        return (*self.weight_shape[:-2], *sides)
+
+    @property
     def equation(self) -> str:
         """Einsum string from the cores to the uncropped weight's legs."""
         symbol = {

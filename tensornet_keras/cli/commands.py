@@ -71,6 +71,7 @@ def convert(arguments):
 
 def export(arguments):
     """Runs `tensornet export`."""
+    validation.writable_file(arguments.path)
     model = _loaded(arguments.model, compile=False)
     from tensornet_keras.deployment import export
 

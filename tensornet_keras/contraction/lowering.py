@@ -93,7 +93,7 @@ class _Lowering:
         self.window = network.labels_of("window")
         self.ins = network.labels_of("in")
         self.outs = network.labels_of("out")
-        self.resized = network.weight_shape[-2:] != self._padded_sizes()
+        self.resized = network.weight_shape != network.padded_shape
         self.spatial = (BEFORE,) if self.window else ()
         channels = (IN,) if self.resized else self.ins
         self.input = Operand(
@@ -252,15 +252,6 @@ class _Lowering:
         number = len(self.network.cores) + 1 + len(self.steps)
         self.steps.append(step)
         return Operand(number, labels, step.weight_only)
-
-    def _padded_sizes(self) -> tuple[int, int]:
-        padded = []
-        for kind in ("in", "out"):
-            size = 1
-            for leg in self.network.legs_of(kind):
-                size *= leg.size
-            padded.append(size)
-        return tuple(padded)
 
 
 def _leaves(tree: Tree) -> list[int]:

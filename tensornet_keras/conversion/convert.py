@@ -65,7 +65,7 @@ def convert(
     ... )
     >>> small, report = tk.convert(model, tk.formats.TensorTrain(rank=8))
     >>> report.params_before, report.params_after
-    (490625, 4265)
+    (490625, 4585)
     """
     surgery.check_model(model)
     format = _targeted(formats.get(format), error)

@@ -57,8 +57,8 @@ def _residual_square(weight, left, right) -> float:
         part = weight[start : start + len(block)]
         block = block[: len(part), :output_size]
         # In float64: the square of a small float32 residual would underflow.
-        difference = np.subtract(block, part, dtype=np.float64).ravel()
-        total += float(difference @ difference)
+        difference = np.subtract(block, part, dtype=np.float64)
+        total += float(np.square(difference, out=difference).sum())
     return total
 
 
@@ -72,5 +72,5 @@ def frobenius_norm(array: np.ndarray) -> float:
     total = 0.0
     for start in range(0, flat.size, BLOCK_SIZE):
         block = flat[start : start + BLOCK_SIZE].astype(np.float64)
-        total += float(block @ block)
+        total += float(np.square(block, out=block).sum())
     return math.sqrt(total)

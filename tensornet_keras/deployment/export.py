@@ -14,7 +14,7 @@ import numbers
 import os
 import warnings
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
+from importlib import util
 
 import keras
 
@@ -170,7 +170,7 @@ def _check_surroundings(format, target):
             f"KERAS_BACKEND={backend.name()!r}. Save the model as .keras and "
             "export it where KERAS_BACKEND='tensorflow'."
         )
-    missing = [name for name in target.packages if find_spec(name) is None]
+    missing = [name for name in target.packages if util.find_spec(name) is None]
     if missing:
         raise ImportError(
             f"The format {format!r} needs optional packages. Received: "

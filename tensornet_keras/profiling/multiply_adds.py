@@ -61,7 +61,7 @@ def _dense(layer, input_shape, output_shape):
 
 def _einsum_dense(layer, input_shape, output_shape):
     """Every entry of the kernel meets the input's axes that it lacks."""
-    inputs, _, rest = layer.equation.replace(" ", "").partition(",")
+    inputs, _, rest = layer.equation.partition(",")
     kernel = rest.partition("->")[0]
     before, _, after = inputs.partition("...")
     axes = before + "." * (len(input_shape) - len(before + after)) + after

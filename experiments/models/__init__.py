@@ -1,0 +1,15 @@
+"""The networks of the papers, with the parameter counts they published."""
+
+from .garipov import conv, conv_fc, tt_conv, tt_conv_tt_fc
+from .lenet5 import lenet5
+from .t3f_tutorial import dense_net, tt_net
+
+__all__ = [
+    "conv",
+    "conv_fc",
+    "dense_net",
+    "lenet5",
+    "tt_conv",
+    "tt_conv_tt_fc",
+    "tt_net",
+]

@@ -1,0 +1,159 @@
+"""TT-SVD of the 25088 x 4096 kernel of VGG-16: ours against t3f's.
+
+The kernel is a train of the ranks asked for plus noise of half its norm, so
+that both have something to find and an error to agree on.
+"""
+
+import math
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import tensornet_keras as tk
+
+from ..timing import interleave
+
+NOISE = 0.5
+PAGES = Path("/proc/self/statm")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A matrix, its modes and the rank to cut it to."""
+
+    input_modes: tuple[int, ...]
+    output_modes: tuple[int, ...]
+    rank: int
+
+
+CASES = (Case((2, 7, 8, 8, 7, 4), (4,) * 6, 4),)
+SMOKE_CASES = (Case((2, 3, 2), (2, 2, 3), 2),)
+
+
+def run(smoke):
+    """Yields a row for every case.
+
+    Raises:
+        ImportError: If t3f is not installed.
+    """
+    t3f = _t3f()
+    for case in SMOKE_CASES if smoke else CASES:
+        kernel = noisy_train(case)
+        bound = tk.formats.TensorTrain(
+            case.rank, case.input_modes, case.output_modes
+        )
+        shape = (case.input_modes, case.output_modes)
+        found, peaks = {}, {}
+
+        def ours(kernel=kernel, bound=bound, found=found):
+            found["ours"] = tk.decompose(kernel, bound)
+
+        def theirs(kernel=kernel, shape=shape, rank=case.rank, found=found):
+            found["t3f"] = t3f.to_tt_matrix(kernel, shape, max_tt_rank=rank)
+
+        calls = {"ours": ours, "t3f": theirs}
+        for name, call in calls.items():
+            peaks[name] = _peak_memory(call)
+        yield _row(case, kernel, calls, found, peaks)
+
+
+def noisy_train(case, seed=0):
+    """A random train of the case's ranks plus noise, float32.
+
+    Args:
+        case: Modes and rank.
+        seed: Seed of cores and noise.
+
+    Returns:
+        A matrix of the modes' products.
+    """
+    rng = np.random.default_rng(seed)
+    rows, columns = math.prod(case.input_modes), math.prod(case.output_modes)
+    pairs = list(zip(case.input_modes, case.output_modes, strict=True))
+    ranks = (1, *(case.rank,) * (len(pairs) - 1), 1)
+    dense = np.ones((1, 1, 1), "float32")
+    for k, (i, j) in enumerate(pairs):
+        shape = (ranks[k], i, j, ranks[k + 1])
+        core = rng.standard_normal(shape, "float32")
+        dense = np.einsum("mnr,rijs->minjs", dense, core, optimize=True)
+        dense = dense.reshape(
+            dense.shape[0] * i, dense.shape[2] * j, ranks[k + 1]
+        )
+    dense = dense.reshape(rows, columns)
+    dense /= np.linalg.norm(dense)
+    noise = rng.standard_normal((rows, columns), "float32")
+    noise *= NOISE / np.linalg.norm(noise)
+    dense += noise
+    return dense
+
+
+def _t3f():
+    try:
+        import t3f
+    except ImportError as error:
+        raise ImportError(
+            "The suite `decompositions` compares with t3f. Received: t3f is "
+            "not installed. Run: pip install 'tensornet-keras[t3f]'"
+        ) from error
+    return t3f
+
+
+def _row(case, kernel, calls, found, peaks):
+    timings = interleave(calls, rounds=5, warmup=0, budget=60.0)
+    dense = {
+        "ours": found["ours"].to_dense(),
+        "t3f": _dense_of(found["t3f"]),
+    }
+    size = np.linalg.norm(kernel)
+    facts = {"kernel_bytes": kernel.nbytes}
+    for name, approximation in dense.items():
+        difference = float(np.linalg.norm(kernel - approximation) / size)
+        facts[f"relative_error_{name}"] = difference
+        facts[f"peak_bytes_over_kernel_{name}"] = peaks[name]
+    rows, columns = kernel.shape
+    return {
+        "case": f"TT-SVD, {rows} x {columns}, rank {case.rank}",
+        "sides": {name: one.to_dict() for name, one in timings.items()},
+        "ratios": {"t3f / ours": timings["t3f"].ratio_to(timings["ours"])},
+        "facts": facts,
+    }
+
+
+def _dense_of(train):
+    import t3f
+
+    return t3f.full(train).numpy()
+
+
+def _peak_memory(call, interval=0.005):
+    """Bytes by which resident memory rose during a call; None off Linux."""
+    if not PAGES.exists():
+        call()
+        return None
+    before = peak = _resident()
+    done = threading.Event()
+
+    def watch():
+        nonlocal peak
+        while not done.is_set():
+            peak = max(peak, _resident())
+            time.sleep(interval)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        call()
+    finally:
+        done.set()
+        watcher.join()
+    return peak - before
+
+
+def _resident():
+    import resource
+
+    pages = int(PAGES.read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize()

@@ -1,0 +1,1 @@
+"""The tests: laws over the catalogs, then a mirror of the package."""

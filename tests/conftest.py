@@ -1,0 +1,62 @@
+"""Every test starts from the same seeds, on a quiet backend."""
+
+import importlib.util
+import os
+import random
+import subprocess
+import sys
+import textwrap
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import hypothesis
+import numpy as np
+import pytest
+
+hypothesis.settings.register_profile(
+    "reproducible",
+    deadline=None,
+    derandomize=True,
+    max_examples=30,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("reproducible")
+
+
+@pytest.fixture(autouse=True)
+def fixed_seeds():
+    """The same seeds and layer names, whatever ran before."""
+    keras = sys.modules.get("keras")
+    if keras is None:
+        random.seed(0)
+        np.random.seed(0)  # noqa: NPY002 -- libraries draw from it
+    else:
+        keras.backend.clear_session(free_memory=False)
+        keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def fresh_process(tmp_path):
+    """Runs code in a Python process of its own; returns what it printed.
+
+    Keywords are environment variables. A backend that is not installed skips
+    the test, but never in CI, where it fails.
+    """
+
+    def run(code, **environment):
+        backend = environment.get("KERAS_BACKEND", "tensorflow")
+        missing = importlib.util.find_spec(backend) is None
+        if missing and not os.environ.get("CI"):
+            pytest.skip(f"{backend} is not installed")
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code)],
+            cwd=tmp_path,
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done.stdout.strip()
+
+    return run

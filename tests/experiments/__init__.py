@@ -1,0 +1,1 @@
+"""The experiments: data, networks, runner, benchmarks and the demo."""
