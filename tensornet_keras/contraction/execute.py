@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import keras
 from keras import ops
 
 from tensornet_keras.contraction.plan import (
@@ -116,7 +117,7 @@ def _weights(cores) -> list:
     tensors = [ops.convert_to_tensor(core) for core in cores]
     return [
         ops.cast(tensor, "float32")
-        if str(tensor.dtype).rpartition(".")[2] in SHORT_TYPES
+        if keras.backend.standardize_dtype(tensor.dtype) in SHORT_TYPES
         else tensor
         for tensor in tensors
     ]

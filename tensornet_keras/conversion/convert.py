@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import rich.console
 import rich.progress
 
 from tensornet_keras import formats, surgery, validation
@@ -80,7 +81,7 @@ def convert(
             else "filter"
         )
         if isinstance(outcome, Decomposition):
-            found[id(layer)] = (layer, outcome)
+            found[id(layer)] = outcome
             row = LayerRow.replaced(
                 path_of(layer), layer, outcome.format, outcome.relative_error
             )
@@ -164,18 +165,13 @@ def densify(model):
     >>> type(tk.densify(model).layers[0]).__name__
     'Dense'
     """
-    twins = []
 
     def twin_of(layer):
-        if not isinstance(layer, FactorizedLayer):
-            return None
-        twins.append((rules.dense_twin(layer), layer))
-        return twins[-1][0]
+        if isinstance(layer, FactorizedLayer):
+            return rules.dense_twin(layer)
+        return None
 
-    dense = surgery.copy_with(model, twin_of)
-    for twin, layer in twins:
-        rules.fill_dense(twin, layer)
-    return dense
+    return surgery.copy_with(model, twin_of, rules.fill_dense)
 
 
 def _targeted(format: Format, error: float | None) -> Format:
@@ -211,10 +207,10 @@ def _decomposed(layer, format, error, min_compression):
         *window, inputs, outputs = kernel.shape
         bound = format.bind((inputs,), (outputs,), tuple(window)).cut()
         if _compression(bound) < min_compression:
-            return _no_gain(bound)
+            return _too_little(bound, min_compression)
     result = decompose(kernel, format, error)
     if _compression(result.format) < min_compression:
-        return _no_gain(result.format)
+        return _too_little(result.format, min_compression)
     return result
 
 
@@ -222,25 +218,25 @@ def _compression(format: Format) -> float:
     return format.dense_params / format.num_params
 
 
-def _no_gain(format: Format) -> str:
-    return f"no gain in parameters ({_compression(format):.2f}x)"
+def _too_little(format: Format, min_compression: float) -> str:
+    compression = _compression(format)
+    if compression < 1:
+        return f"no gain in parameters ({compression:.2f}x)"
+    return f"compression {compression:.2f}x, less than {min_compression:g}x"
 
 
-def _with_twins(model, found):
+def _with_twins(model, found: dict[int, Decomposition]):
     """The copy in which the decomposed layers have their twins."""
-    twins = {}
 
     def twin_of(layer):
         if id(layer) not in found:
             return None
-        _, result = found[id(layer)]
-        twins[id(layer)] = rules.twin(layer, result.format)
-        return twins[id(layer)]
+        return rules.twin(layer, found[id(layer)].format)
 
-    small = surgery.copy_with(model, twin_of)
-    for key, (layer, result) in found.items():
-        rules.fill(twins[key], layer, result.cores)
-    return small
+    def fill(twin, layer):
+        rules.fill(twin, layer, found[id(layer)].cores)
+
+    return surgery.copy_with(model, twin_of, fill)
 
 
 def _progress(layers, chosen):
@@ -253,6 +249,7 @@ def _progress(layers, chosen):
     return rich.progress.track(
         layers,
         description="Decomposing",
+        console=rich.console.Console(stderr=True),
         disable=numbers < LARGE_KERNELS,
         transient=True,
     )

@@ -110,6 +110,8 @@ class Report:
     @property
     def compression(self) -> float:
         """Parameters of the whole model before over after."""
+        if not self.params_before:
+            return 1.0
         return self.params_before / max(1, self.params_after)
 
     @property

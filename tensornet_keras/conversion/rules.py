@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import keras
 from keras import ops
 
+from tensornet_keras import surgery
 from tensornet_keras.formats import Format
 from tensornet_keras.layers import (
     FactorizedConv1D,
@@ -57,6 +58,10 @@ def obstacle(layer) -> Obstacle | None:
             "kernel constraint",
             "Build the layer without the constraint: cores cannot keep it.",
         )
+    if isinstance(layer.activation, keras.layers.Layer):
+        return Obstacle(
+            "layer as activation", "Put that layer behind this one."
+        )
     if getattr(layer, "lora_enabled", False):
         return Obstacle("LoRA", "Merge the adapters into the kernel first.")
     if layer.quantization_mode is not None:
@@ -80,7 +85,7 @@ def twin(layer, format: Format) -> FactorizedLayer:
         layer: A layer without an obstacle.
         format: The bound format of its kernel.
     """
-    config = layer.get_config()
+    config = surgery.config_of(layer)
     for name in _DROPPED:
         config.pop(name, None)
     # The cores come from the kernel; what drew the kernel does not matter,
@@ -94,6 +99,8 @@ def twin(layer, format: Format) -> FactorizedLayer:
 def fill(twin_layer: FactorizedLayer, layer, cores) -> None:
     """Gives a built twin the cores, and the bias of its source.
 
+    What is frozen in the source is frozen in the twin.
+
     Args:
         twin_layer: The built twin.
         layer: The Keras layer it stands for.
@@ -101,8 +108,8 @@ def fill(twin_layer: FactorizedLayer, layer, cores) -> None:
     """
     for variable, core in zip(twin_layer.cores, cores, strict=True):
         variable.assign(core)
-    if layer.bias is not None:
-        twin_layer.bias.assign(ops.convert_to_numpy(layer.bias))
+        variable.trainable = layer.kernel.trainable
+    _fill_bias(twin_layer, layer)
 
 
 def dense_twin(layer: FactorizedLayer) -> keras.layers.Layer:
@@ -116,7 +123,7 @@ def dense_twin(layer: FactorizedLayer) -> keras.layers.Layer:
         for kind, factorized in TWINS.items()
         if isinstance(layer, factorized)
     )
-    config = layer.get_config()
+    config = surgery.config_of(layer)
     for name in (
         "format",
         "planning_batch",
@@ -132,10 +139,18 @@ def dense_twin(layer: FactorizedLayer) -> keras.layers.Layer:
 def fill_dense(dense, layer: FactorizedLayer) -> None:
     """Gives a built Keras layer the kernel that the cores stand for.
 
+    A kernel is frozen if all of its cores are.
+
     Args:
         dense: The built Keras layer.
         layer: The factorized layer it replaces.
     """
     dense.kernel.assign(ops.convert_to_numpy(layer.kernel))
-    if layer.bias is not None:
-        dense.bias.assign(ops.convert_to_numpy(layer.bias))
+    dense.kernel.trainable = any(core.trainable for core in layer.cores)
+    _fill_bias(dense, layer)
+
+
+def _fill_bias(ours, theirs) -> None:
+    if theirs.bias is not None:
+        ours.bias.assign(ops.convert_to_numpy(theirs.bias))
+        ours.bias.trainable = theirs.bias.trainable

@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from tensornet_keras.decomposition.threads import threads_for
 from tensornet_keras.formats.tensor_train import TensorTrain
 
 Chain = list[np.ndarray]
@@ -84,9 +85,10 @@ def right_orthogonal(chain: Chain) -> Chain:
     chain = list(chain)
     for k in range(len(chain) - 1, 0, -1):
         left, size, right = chain[k].shape
-        q, triangle = np.linalg.qr(chain[k].reshape(left, -1).T)
+        with threads_for(min(left, size * right)):
+            q, triangle = np.linalg.qr(chain[k].reshape(left, -1).T)
+            chain[k - 1] = chain[k - 1] @ triangle.T
         chain[k] = q.T.reshape(-1, size, right)
-        chain[k - 1] = chain[k - 1] @ triangle.T
     return chain
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -67,12 +66,8 @@ class Decomposition:
         dtype = self.cores[0].dtype
         cores = [core.astype(working_dtype(dtype)) for core in self.cores]
         dense = opt_einsum.contract(network.equation, *cores)
-        *window, rows, columns = network.weight_shape
-        full = (
-            math.prod(leg.size for leg in network.legs_of(kind))
-            for kind in ("in", "out")
-        )
-        dense = dense.reshape(*window, *full)[..., :rows, :columns]
+        *_, rows, columns = network.weight_shape
+        dense = dense.reshape(network.padded_shape)[..., :rows, :columns]
         return np.ascontiguousarray(dense, dtype)
 
 
@@ -117,7 +112,7 @@ def decompose(
     >>> weight = np.outer(np.arange(1.0, 65.0), np.arange(1.0, 33.0))
     >>> train = tk.formats.TensorTrain(rank=4)
     >>> result = tk.decompose(weight, train)
-    >>> bool(result.relative_error < 1e-12)
+    >>> result.relative_error < 1e-12
     True
     >>> tk.decompose(weight, tk.formats.TensorTrain(), error=0.1).format.rank
     (1, 1)

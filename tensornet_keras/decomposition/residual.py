@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from tensornet_keras.decomposition.threads import threads_for
 from tensornet_keras.decomposition.unfolding import (
     BLOCK_SIZE,
     tiles,
@@ -37,7 +38,8 @@ def relative_error(
     window, _, _ = weight.shape
     left = left.reshape(window, -1, *left.shape[1:]).astype(dtype)
     right = np.ascontiguousarray(right.transpose(1, 0, 2), dtype)
-    missed = sum(map(_residual_square, weight, left, [right] * window))
+    with threads_for(right.shape[1]):
+        missed = sum(map(_residual_square, weight, left, [right] * window))
     total = frobenius_norm(weight)
     if total == 0.0:
         return math.inf if missed else 0.0

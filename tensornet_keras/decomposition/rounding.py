@@ -8,6 +8,7 @@ cores from left to right.
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -67,7 +68,7 @@ def round_train(
     given = chains.from_cores(format, decomposition.cores)
     dtype = decomposition.cores[0].dtype
     weight_norm = chains.norm(_cropped(given, format))
-    tail, limits = 0.0, format.attainable_ranks()
+    tail, limits = None, format.attainable_ranks()
     if rank is not None:
         limits = _with_rank(format, rank).rank
     elif error := validation.relative_error(error):
@@ -114,7 +115,7 @@ def _with_rank(format: TensorTrain, rank) -> TensorTrain:
     return unbound.bind(*sizes)
 
 
-def _truncated(chain: Chain, limits, tail: float) -> Chain:
+def _truncated(chain: Chain, limits, tail) -> Chain:
     """Sweep of truncated SVDs over a chain that is right-orthogonal."""
     chain = list(chain)
     for k, limit in enumerate(limits):
@@ -162,7 +163,7 @@ def _cropped(chain: Chain, format: TensorTrain) -> Chain:
     chain = list(chain)
     first = len(chain) - len(format.input_modes)
     for modes, size, side in sides:
-        if np.prod(modes) == size:
+        if math.prod(modes) == size:
             continue
         digits = np.unravel_index(size - 1, modes)
         pairs = zip(format.input_modes, format.output_modes, strict=True)

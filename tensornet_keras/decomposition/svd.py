@@ -12,6 +12,7 @@ import numpy as np
 import scipy.linalg
 from scipy.linalg.blas import dsyrk
 
+from tensornet_keras.decomposition.threads import threads_for
 from tensornet_keras.decomposition.unfolding import Unfolding
 
 # Matrices of at most this many numbers go to LAPACK in float64 as they are.
@@ -24,36 +25,41 @@ SAMPLING_TOLERANCE = 1e-6
 MOST_REFINEMENTS = 12
 
 
-def smallest_rank(values: np.ndarray, rank=None, tail: float = 0.0) -> int:
+def smallest_rank(values: np.ndarray, rank=None, tail=None) -> int:
     """The rank that truncation by rank and by tolerance leaves.
 
     Args:
         values: Singular values, the largest first.
         rank: Largest rank. `None` sets no limit.
-        tail: Largest norm of the singular values dropped.
+        tail: Largest norm of the singular values dropped. `None` drops those
+            beyond the rank only, even where others are zero.
 
     Returns:
         The smallest rank of at least 1 that drops no more than `tail`, but
         at most `rank`.
     """
+    if tail is None:
+        return len(values) if rank is None else min(rank, len(values))
     tails = np.sqrt(np.cumsum(np.square(values)[::-1]))[::-1]
     needed = max(1, int(np.count_nonzero(tails > tail)))
     return needed if rank is None else min(needed, rank)
 
 
-def truncated_svd(matrix: np.ndarray, rank=None, tail: float = 0.0):
+def truncated_svd(matrix: np.ndarray, rank=None, tail=None):
     """Thin SVD of a matrix in memory, truncated by rank and tolerance.
 
     Args:
         matrix: The matrix. It is copied to float64.
         rank: Largest rank. `None` sets no limit.
-        tail: Largest norm of the singular values dropped.
+        tail: Largest norm of the singular values dropped. `None` sets no
+            tolerance.
 
     Returns:
         `u` of shape `(rows, k)`, the `k` singular values kept and `vt` of
         shape `(k, columns)`, in float64.
     """
-    u, values, vt = _lapack_svd(np.asarray(matrix, np.float64))
+    with threads_for(min(matrix.shape)):
+        u, values, vt = _lapack_svd(np.asarray(matrix, np.float64))
     k = smallest_rank(values, rank, tail)
     return u[:, :k], values[:k], vt[:k]
 
@@ -77,32 +83,32 @@ def left_svd(unfolding: Unfolding, rank: int | None = None, seed: int = 0):
     """
     rows = unfolding.rows
     rank = rows if rank is None else min(rank, rows)
-    if rows * unfolding.columns <= SMALL_SIZE:
-        triangle = _triangle(unfolding.whole(np.float64))
-    elif rows >= LEAST_SAMPLED_SIDE and 8 * (rank + OVERSAMPLING) <= rows:
-        return _sampled(unfolding, rank, seed)
-    elif unfolding.dtype == np.float32:
-        return _by_gram(unfolding, rank)
-    else:
-        triangle = _blocked_triangle(unfolding)
-    u, values, _ = _lapack_svd(triangle.T)
-    return u[:, :rank], values[:rank]
+    width = rank + OVERSAMPLING
+    if rows >= LEAST_SAMPLED_SIDE and 8 * width <= rows:
+        with threads_for(width):
+            return _sampled(unfolding, rank, seed)
+    with threads_for(rows):
+        if rows * unfolding.columns <= SMALL_SIZE:
+            return _by_triangle(_triangle(unfolding.whole(np.float64)), rank)
+        if unfolding.dtype == np.float32:
+            return _by_gram(unfolding, rank)
+        return _by_triangle(_blocked_triangle(unfolding), rank)
 
 
-def split(unfolding: Unfolding, rank=None, tail: float = 0.0):
+def split(unfolding: Unfolding, rank=None, tail=None):
     """The best product of two thin factors for a matrix of any shape.
 
     Args:
         unfolding: The matrix.
         rank: Largest rank. `None` sets no limit.
-        tail: Largest norm of the error.
+        tail: Largest norm of the error. `None` sets no tolerance.
 
     Returns:
         Orthonormal columns of shape `(rows, k)` in float64, and the factor
         of shape `(k, *column_shape)` that makes up the rest, in the working
         dtype.
     """
-    most = rank if tail == 0.0 else None
+    most = rank if tail is None else None
     if unfolding.rows <= unfolding.columns:
         u, values = left_svd(unfolding, most)
         u = u[:, : smallest_rank(values, rank, tail)]
@@ -110,8 +116,9 @@ def split(unfolding: Unfolding, rank=None, tail: float = 0.0):
     v, values = left_svd(unfolding.transposed, most)
     v = v[:, : smallest_rank(values, rank, tail)]
     image = unfolding.transposed.left_times(v.T).reshape(v.shape[1], -1)
-    q, triangle = np.linalg.qr(image.T.astype(np.float64))
-    right = (triangle @ v.T).reshape(-1, *unfolding.column_shape)
+    with threads_for(len(image)):
+        q, triangle = np.linalg.qr(image.T.astype(np.float64))
+        right = (triangle @ v.T).reshape(-1, *unfolding.column_shape)
     return q, right.astype(unfolding.dtype)
 
 
@@ -128,6 +135,11 @@ def _lapack_svd(matrix: np.ndarray):
 def _triangle(matrix: np.ndarray) -> np.ndarray:
     """R of the transpose's QR: its transpose has the same left vectors."""
     return np.linalg.qr(matrix.T, mode="r")
+
+
+def _by_triangle(triangle: np.ndarray, rank: int):
+    u, values, _ = _lapack_svd(triangle.T)
+    return u[:, :rank], values[:rank]
 
 
 def _blocked_triangle(unfolding: Unfolding) -> np.ndarray:

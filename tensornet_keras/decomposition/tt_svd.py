@@ -115,7 +115,7 @@ def _by_rank(matrix: np.ndarray, modes, limits) -> Chain:
         else:
             sites.append([modes[k + 1]])
             kept.append(rank)
-    merged = _sweep(matrix, sites, kept, 0.0)
+    merged = _sweep(matrix, sites, kept, None)
     return list(
         itertools.chain.from_iterable(
             _split_exactly(core, [i * j for i, j in site])
@@ -140,7 +140,7 @@ def _split_exactly(core: np.ndarray, sizes) -> Chain:
     return [*_split_exactly(rest, sizes[:-1]), last]
 
 
-def _sweep(matrix: np.ndarray, sites, limits, tail: float) -> Chain:
+def _sweep(matrix: np.ndarray, sites, limits, tail) -> Chain:
     """A core for each site; a site is a list of mode pairs.
 
     What is left to decompose keeps its row-major order throughout: shape
@@ -171,7 +171,7 @@ def _sizes(sites) -> list[int]:
     return [math.prod(i * j for i, j in site) for site in sites]
 
 
-def _step(rest: np.ndarray, sites, limits, tail: float):
+def _step(rest: np.ndarray, sites, limits, tail):
     """The cores of the leading sites, and the remainder projected on them."""
     modes = list(itertools.chain.from_iterable(sites))
     bond, rows, columns = rest.shape
@@ -192,7 +192,7 @@ def _step(rest: np.ndarray, sites, limits, tail: float):
     return found, unfolding.left_times(basis.T)
 
 
-def _small_sweep(rest: np.ndarray, sizes, limits, tail: float):
+def _small_sweep(rest: np.ndarray, sizes, limits, tail):
     """Cores by dense SVDs, and what remains to the right of them."""
     cores = []
     rest = rest.reshape(len(rest), -1)

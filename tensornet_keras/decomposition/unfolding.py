@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tensornet_keras.decomposition.threads import threads_for
+
 # Numbers in a block: 4 MiB of float64, about a core's share of the cache.
 BLOCK_SIZE = 2**19
 # A product with fewer columns than this is bound by its rows' memory.
@@ -125,9 +127,10 @@ class Unfolding:
         """
         matrix = np.ascontiguousarray(matrix, self.dtype)
         product = np.empty((len(matrix), *self.column_shape), self.dtype)
-        for where, block in self.blocks(self.dtype):
-            target = product[(slice(None), *where)]
-            target[...] = (matrix @ block).reshape(target.shape)
+        with threads_for(len(matrix)):
+            for where, block in self.blocks(self.dtype):
+                target = product[(slice(None), *where)]
+                target[...] = (matrix @ block).reshape(target.shape)
         return product
 
 

@@ -64,6 +64,7 @@ class FactorizedDense(FactorizedLayer):
             format, activation=activation, use_bias=use_bias, **kwargs
         )
         self.units = validation.positive_integer(units, "units")
+        self.supports_masking = True
         self.input_spec = keras.layers.InputSpec(min_ndim=2)
 
     def build(self, input_shape):

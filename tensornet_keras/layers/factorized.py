@@ -93,7 +93,6 @@ class FactorizedLayer(keras.layers.Layer):
                 planning_batch, "planning_batch"
             )
         self.planning_batch = planning_batch
-        self.supports_masking = True
         self.bias = None
         self._cores = []
         self._built_shape = None

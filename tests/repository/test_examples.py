@@ -64,4 +64,4 @@ def test_an_error_in_a_block_names_the_line_of_the_page():
     with pytest.raises(AttributeError) as caught:
         run_blocks(text, "page.md")
     last = caught.traceback[-1]
-    assert (last.path.name, last.lineno + 1) == ("page.md", 8)
+    assert (str(last.path), last.lineno + 1) == ("page.md", 8)

@@ -1,19 +1,22 @@
-"""Surgery: a copy of a Keras model with some layers replaced.
-
-Knows models and layers, and nothing of formats. The source model is not
-changed, and the copy shares no variable with it.
-"""
+"""Copies of whole models: nested ones entered, shared layers kept shared."""
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import functools
-import warnings
 from collections.abc import Callable, Iterator
 
 import keras
-from keras import ops
+
+from tensornet_keras.surgery.compile_settings import (
+    carry_compile_settings,
+    uncompiled,
+)
+from tensornet_keras.surgery.layer_copies import (
+    copied_layer,
+    copied_operation,
+    refuse_variables,
+)
+from tensornet_keras.surgery.state import copy_state, copy_trainable
 
 ADVICE_ON_SUBCLASSES = (
     "Pass a Sequential or Functional model, or convert single layers with "
@@ -70,6 +73,7 @@ def leaf_layers(model) -> Iterator[keras.layers.Layer]:
 def copy_with(
     model,
     twin_of: Callable[[keras.layers.Layer], keras.layers.Layer | None],
+    fill: Callable[[keras.layers.Layer, keras.layers.Layer], None],
 ):
     """A copy of a model in which some layers are replaced by twins.
 
@@ -80,18 +84,21 @@ def copy_with(
     Args:
         model: A built Sequential or Functional model.
         twin_of: Called once with every layer; returns its unbuilt twin, or
-            `None` to copy the layer. The twin's weights are the caller's to
-            fill in, once the copy is there and has built it.
+            `None` to copy the layer.
+        fill: Called once with every twin, which is built by then, and the
+            layer it replaces; gives the twin its weights.
 
     Returns:
         The copy.
 
     Raises:
-        ValueError: If a layer cannot be copied from its config.
+        ValueError: If a layer cannot be copied from its config, or an
+            operation takes a variable.
     """
     check_model(model)
     clones: dict[int, object] = {}
     copies: list[tuple[keras.layers.Layer, keras.layers.Layer]] = []
+    twins: list[tuple[keras.layers.Layer, keras.layers.Layer]] = []
 
     def clone(layer):
         if id(layer) not in clones:
@@ -99,24 +106,30 @@ def copy_with(
         return clones[id(layer)]
 
     def cloned(layer):
+        refuse_variables(layer)
         if not isinstance(layer, keras.layers.Layer):
-            return _copied_operation(layer)
+            return copied_operation(layer)
         if _is_graph(layer):
-            return keras.models.clone_model(layer, clone_function=clone)
+            return keras.models.clone_model(
+                layer, input_tensors=_inputs(layer), clone_function=clone
+            )
         twin = twin_of(layer)
         if twin is not None:
+            twins.append((twin, layer))
             return twin
-        copies.append((layer, _copied_layer(layer)))
-        return copies[-1][1]
+        copies.append((copied_layer(layer), layer))
+        return copies[-1][0]
 
-    with _uncompiled(model):
+    with uncompiled(model):
         result = clone(model)
     if not result.built:
         result.build(model.input_shape)
-    for source, copied in copies:
-        _copy_variables(source, copied)
+    for copied, source in copies:
+        copy_state(source, copied)
     _copy_trainable(model, result)
-    _carry_compile_settings(model, result)
+    for twin, source in twins:
+        fill(twin, source)
+    carry_compile_settings(model, result)
     return result
 
 
@@ -132,6 +145,18 @@ def _is_graph(layer) -> bool:
     return type(layer) in (keras.Sequential, _functional_class())
 
 
+def _inputs(model):
+    """Inputs like those of a Functional model, which Keras would rename."""
+    if isinstance(model, keras.Sequential):
+        return None
+
+    def like(tensor):
+        layer = tensor._keras_history.operation
+        return type(layer).from_config(layer.get_config()).output
+
+    return keras.tree.map_structure(like, model.input)
+
+
 def _walk(model) -> Iterator[keras.layers.Layer]:
     for layer in model.layers:
         if isinstance(layer, keras.layers.InputLayer):
@@ -140,42 +165,6 @@ def _walk(model) -> Iterator[keras.layers.Layer]:
             yield from _walk(layer)
         else:
             yield layer
-
-
-def _copied_layer(layer):
-    try:
-        return type(layer).from_config(layer.get_config())
-    except (NotImplementedError, TypeError, ValueError) as error:
-        raise ValueError(
-            "Every layer of a converted model must be copyable from its "
-            f"config. Received: layer {layer.path or layer.name!r} "
-            f"({type(layer).__name__}), which is not: {error} "
-            "Give its class a `get_config` with all its arguments."
-        ) from error
-
-
-def _copied_operation(operation):
-    """A copy of an operation of `keras.ops` without its place in the graph."""
-    try:
-        return type(operation).from_config(operation.get_config())
-    except (NotImplementedError, TypeError, ValueError):
-        copied = copy.copy(operation)
-        copied._inbound_nodes = []
-        copied._outbound_nodes = []
-        return copied
-
-
-def _copy_variables(source, copied) -> None:
-    if len(source.variables) != len(copied.variables):
-        raise ValueError(
-            "A copied layer must have the variables of its source. "
-            f"Received: layer {source.path or source.name!r} "
-            f"({type(source).__name__}) with {len(source.variables)} "
-            f"variables, its copy with {len(copied.variables)}. "
-            "Give its class a `get_config` with all its arguments."
-        )
-    for ours, theirs in zip(copied.variables, source.variables, strict=True):
-        ours.assign(ops.convert_to_numpy(theirs))
 
 
 def _copy_trainable(source, copied) -> None:
@@ -188,54 +177,4 @@ def _copy_trainable(source, copied) -> None:
         if _is_graph(layer):
             _copy_trainable(layer, counterparts[layer.name])
         else:
-            _copy_own_trainable(layer, counterparts[layer.name])
-
-
-def _copy_own_trainable(layer, copied) -> None:
-    if type(layer) is not type(copied):
-        copied.trainable = layer.trainable
-        return
-    for ours, theirs in zip(
-        copied._flatten_layers(), layer._flatten_layers(), strict=True
-    ):
-        ours._trainable = theirs._trainable
-    for ours, theirs in zip(copied.variables, layer.variables, strict=True):
-        ours.trainable = theirs.trainable
-
-
-@contextlib.contextmanager
-def _uncompiled(model):
-    """Keeps `clone_model` from compiling, for it cannot take every loss."""
-    compiled = [
-        each
-        for each in model._flatten_layers()
-        if isinstance(each, keras.Model) and each.compiled
-    ]
-    for each in compiled:
-        each.compiled = False
-    try:
-        yield
-    finally:
-        for each in compiled:
-            each.compiled = True
-
-
-def _carry_compile_settings(source, copied) -> None:
-    """Compiles the copy like the source, with a fresh optimizer."""
-    if not source.compiled:
-        return
-    settings = source._compile_config.config
-    functions = {
-        value.__name__: value
-        for value in keras.tree.flatten(dict(settings))
-        if callable(value) and hasattr(value, "__name__")
-    }
-    try:
-        with keras.saving.custom_object_scope(functions):
-            copied.compile_from_config(source.get_compile_config())
-    except (TypeError, ValueError) as error:
-        warnings.warn(
-            f"The compile settings of {source.name!r} could not be carried "
-            f"over: {error} Compile the new model yourself.",
-            stacklevel=2,
-        )
+            copy_trainable(layer, counterparts[layer.name])

@@ -1,0 +1,14 @@
+"""Surgery: a copy of a Keras model with some layers replaced.
+
+Knows models and layers, and nothing of formats. The source model is not
+changed, and the copy shares no variable with it.
+"""
+
+from tensornet_keras.surgery.layer_copies import config_of
+from tensornet_keras.surgery.models import (
+    check_model,
+    copy_with,
+    leaf_layers,
+)
+
+__all__ = ["check_model", "config_of", "copy_with", "leaf_layers"]

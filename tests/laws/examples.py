@@ -1,0 +1,149 @@
+"""Examples of every format and layer: what the laws run over.
+
+A new format is tested by its lines in `FORMATS` and `AS_WRITTEN`, a new layer
+by its line in `LAYERS`.
+"""
+
+from dataclasses import dataclass
+
+from tensornet_keras import layers, registration
+from tensornet_keras.formats import CATALOG, Format, TensorTrain
+
+# Bound formats, by catalog name: matrices first, then convolution kernels.
+FORMATS = {
+    "tt": (
+        TensorTrain(2, (7,), (5,)).bind((7,), (5,)),
+        TensorTrain(1, (3, 2), (2, 3)).bind((6,), (6,)),
+        TensorTrain((2, 3), (2, 3, 2), (3, 1, 2)).bind((12,), (6,)),
+        # Ranks above the attainable (4, 6).
+        TensorTrain((9, 11), (2, 2, 3), (2, 1, 2)).bind((12,), (4,)),
+        # Primes, padded to the modes that are chosen.
+        TensorTrain(3).bind((67,), (13,)),
+        TensorTrain(0.5).bind((16,), (24,)),
+        TensorTrain(3).bind((1,), (20,)),
+        TensorTrain(2, (2, 1, 3, 2), (1, 3, 1, 2)).bind((12,), (6,)),
+        TensorTrain(2, (2,) * 5, (2,) * 5).bind((32,), (32,)),
+        TensorTrain(3, (2, 3, 2, 2, 1, 2), (2, 1, 2, 2, 3, 2), pad=True).bind(
+            (45,), (47,)
+        ),
+        TensorTrain(3, (6,), (4,)).bind((6,), (4,), (3,)),
+        TensorTrain(2, (3, 2), (2, 4)).bind((6,), (8,), (2,)),
+        TensorTrain(1, (3, 2), (2, 4)).bind((6,), (8,), (3, 2)),
+        TensorTrain(4).bind((1,), (6,), (3, 3)),
+        TensorTrain((5, 30, 7), (2, 3, 1), (2, 2, 2)).bind((6,), (8,), (3, 2)),
+        TensorTrain(2, (2,) * 4, (2,) * 4).bind((16,), (16,), (3, 3)),
+        TensorTrain(3, (2, 3), (3, 2), pad=True).bind((5,), (5,), (2, 1, 2)),
+    ),
+}
+
+# The same as a user writes it for a layer: with a rank, without sizes.
+AS_WRITTEN = {
+    "tt": TensorTrain(rank=3),
+}
+
+# Shapes of inputs and the arguments of the layer beside its format.
+LAYERS = {
+    "FactorizedDense": (
+        ((3, 12), {"units": 10, "activation": "tanh"}),
+        ((2, 3, 23), {"units": 7, "use_bias": False}),
+    ),
+    "FactorizedConv1D": (
+        (
+            (2, 9, 6),
+            {
+                "filters": 8,
+                "kernel_size": 3,
+                "padding": "causal",
+                "dilation_rate": 2,
+            },
+        ),
+    ),
+    "FactorizedConv2D": (
+        (
+            (2, 6, 7, 4),
+            {
+                "filters": 16,
+                "kernel_size": (3, 2),
+                "strides": (2, 1),
+                "padding": "same",
+            },
+        ),
+        (
+            (2, 5, 5, 6),
+            {"filters": 4, "kernel_size": 3, "groups": 2, "use_bias": False},
+        ),
+    ),
+    "FactorizedConv3D": (((2, 3, 4, 3, 5), {"filters": 7, "kernel_size": 2}),),
+    "TTDense": (
+        (
+            (3, 12),
+            {
+                "units": 12,
+                "rank": (2, 5),
+                "input_modes": (2, 2, 3),
+                "output_modes": (3, 2, 2),
+            },
+        ),
+    ),
+    "TTConv1D": (((2, 8, 6), {"filters": 4, "kernel_size": 3, "strides": 2}),),
+    "TTConv2D": (
+        (
+            (2, 5, 4, 3),
+            {
+                "filters": 10,
+                "kernel_size": 3,
+                "rank": 2,
+                "input_modes": (2, 2),
+                "output_modes": (3, 4),
+                "pad": True,
+            },
+        ),
+    ),
+    "TTConv3D": (
+        ((1, 3, 3, 3, 4), {"filters": 4, "kernel_size": 2, "rank": 0.5}),
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class LayerExample:
+    """A layer of the package, its arguments and the shape of an input."""
+
+    layer: str
+    input_shape: tuple[int, ...]
+    arguments: dict
+
+    def unbuilt(self, **more):
+        """The layer, as a user writes it."""
+        written = {"bias_initializer": "random_normal"} | self.arguments | more
+        return getattr(layers, self.layer)(**written)
+
+    def built(self, **more):
+        """The layer with its weights, for inputs of this shape."""
+        layer = self.unbuilt(**more)
+        layer.build(self.input_shape)
+        return layer
+
+    def __str__(self):
+        return f"{self.layer}{self.input_shape}"
+
+
+def examples_of_every_format() -> list[Format]:
+    """Bound formats: every format of the catalog, matrices and kernels."""
+    return [example for name in CATALOG for example in FORMATS[name]]
+
+
+def examples_of_every_layer() -> list[LayerExample]:
+    """Layers by all their names, the factorized ones in every format."""
+    return [
+        LayerExample(name, shape, arguments | own)
+        for name in registration.LAYERS
+        for shape, arguments in LAYERS[name]
+        for own in _own_arguments(name)
+    ]
+
+
+def _own_arguments(layer: str) -> list[dict]:
+    if not layer.startswith("Factorized"):
+        return [{}]
+    return [{"format": AS_WRITTEN[name]} for name in CATALOG]

@@ -1,0 +1,22 @@
+from tensornet_keras import registration
+from tensornet_keras.formats import CATALOG
+from tests.laws.examples import AS_WRITTEN, FORMATS, LAYERS
+
+
+def test_every_format_of_the_catalog_has_examples():
+    assert set(FORMATS) == set(AS_WRITTEN) == set(CATALOG)
+    for name, examples in FORMATS.items():
+        assert {type(example) for example in examples} == {CATALOG[name]}
+        assert all(example.is_bound for example in examples)
+        assert not AS_WRITTEN[name].is_bound
+
+
+def test_every_format_has_examples_of_matrices_and_of_kernels():
+    for examples in FORMATS.values():
+        windows = {len(example.window) for example in examples}
+        assert windows == {0, 1, 2, 3}
+
+
+def test_every_layer_has_examples():
+    assert set(LAYERS) == set(registration.LAYERS)
+    assert all(LAYERS.values())
