@@ -153,10 +153,14 @@ def interleaved(array: np.ndarray, modes) -> np.ndarray:
 
 
 def _balanced(chain: Chain) -> Chain:
-    """The same train with cores of equal Frobenius norm."""
+    """The same train with cores of equal Frobenius norm.
+
+    A train of zeros keeps the cores that are not zero: were all of them, no
+    gradient would ever reach one.
+    """
     norms = [float(np.linalg.norm(core)) for core in chain]
     if 0.0 in norms:
-        return [np.zeros_like(core) for core in chain]
+        return chain
     common = math.exp(math.fsum(map(math.log, norms)) / len(norms))
     return [
         core * (common / size) for core, size in zip(chain, norms, strict=True)

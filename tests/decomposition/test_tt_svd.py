@@ -188,6 +188,8 @@ def test_zero_weight_is_met_exactly():
     for result in (by_rank, by_error):
         assert result.relative_error == 0.0
         np.testing.assert_array_equal(result.to_dense(), weight)
+        # One zero core: were there two, no gradient would reach any.
+        assert sum(not core.any() for core in result.cores) == 1
 
 
 def test_a_single_core_is_the_weight_itself():
