@@ -13,7 +13,8 @@ PROJECT := pyproject.toml setup.py
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 PYTEST := -m pytest -q
 ON_ANY_BACKEND := tests/workflows/test_any_backend.py
-ON_EVERY_BACKEND := tests/test_backend.py tests/laws tests/layers $(ON_ANY_BACKEND)
+ON_EVERY_BACKEND := tests/test_backend.py tests/laws tests/layers $(ON_ANY_BACKEND) \
+  tests/workflows/test_full_rank_conversion.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -15,9 +15,6 @@ from rich.progress import (
 
 from .datasets import AugmentedBatches
 
-# An average over the last hundred steps or so.
-WEIGHT_AVERAGE = 0.99
-
 _COLUMNS = (
     TextColumn("{task.description}"),
     BarColumn(),
@@ -106,7 +103,9 @@ def fit_cosine(model, x, y, *, learning_rate, epochs, batch_size, label):
     )
 
 
-def fit_averaged(model, x, y, *, learning_rate, epochs, batch_size, label):
+def fit_averaged(
+    model, x, y, *, learning_rate, average, epochs, batch_size, label
+):
     """Trains with Adam at a constant rate and averages the weights.
 
     The last step of a constant rate is noisy: two runs are half a point
@@ -118,6 +117,8 @@ def fit_averaged(model, x, y, *, learning_rate, epochs, batch_size, label):
         x: Images.
         y: Labels as integers.
         learning_rate: Adam's rate.
+        average: How much of the average is kept at a step, in [0, 1); 0.99
+            averages over the last hundred steps or so.
         epochs: Passes over the data.
         batch_size: Images a step.
         label: What the progress bar says.
@@ -131,7 +132,7 @@ def fit_averaged(model, x, y, *, learning_rate, epochs, batch_size, label):
         x,
         y,
         optimizer=keras.optimizers.Adam(
-            learning_rate, use_ema=True, ema_momentum=WEIGHT_AVERAGE
+            learning_rate, use_ema=True, ema_momentum=average
         ),
         epochs=epochs,
         batch_size=batch_size,

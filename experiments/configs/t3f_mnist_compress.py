@@ -9,8 +9,9 @@ Pixels are scaled to [0, 1], which trains better than the tutorial's [-1, 1];
 Paper: Novikov et al. 2020 (JMLR 21), tutorial "Tensor Nets": 97.14 % dense,
     64.43 % after TT-SVD, 97.65 % tuned, with 21,845 parameters (one run).
 Run: python -m experiments.run t3f_mnist_compress
-Time: TIME
-Got: GOT
+Time: 45 seconds a seed on two CPU cores.
+Got: 97.95 % with 21,845 parameters; 97.45 % after the last step, 97.81 % dense,
+    62.99 % after TT-SVD (means of 3 seeds).
 """
 
 import keras
@@ -30,6 +31,7 @@ SETTINGS = {
     "epochs": 5,
     "tuning_learning_rate": 1e-3,
     "tuning_epochs": 2,
+    "weight_average": 0.99,
 }
 SMOKE = {"epochs": 1, "tuning_epochs": 1}
 TARGETS = {"accuracy": 0.976}
@@ -55,6 +57,7 @@ def run(data, settings, seed):
     last = fit_averaged(
         small,
         learning_rate=settings["tuning_learning_rate"],
+        average=settings["weight_average"],
         epochs=settings["tuning_epochs"],
         label=f"seed {seed}: tuning",
         **recipe,

@@ -9,7 +9,7 @@ Paper: Novikov et al. 2020 (JMLR 21), tutorial "Tensor Nets": 96.38 % after
     the third epoch (one run).
 Run: python -m experiments.run t3f_mnist_scratch
 Time: ten seconds a seed on two CPU cores.
-Got: 96.61 % (mean of 3 seeds; single runs are half a point apart).
+Got: 97.77 %; 96.61 % after the last step (means of 3 seeds).
 """
 
 from ..models import tt_net
@@ -17,7 +17,13 @@ from ..training import accuracy, count_parameters, fit_averaged
 
 DATA = "mnist"
 SEEDS = (0, 1, 2)
-SETTINGS = {"rank": 4, "learning_rate": 1e-2, "batch_size": 64, "epochs": 3}
+SETTINGS = {
+    "rank": 4,
+    "learning_rate": 1e-2,
+    "batch_size": 64,
+    "epochs": 3,
+    "weight_average": 0.99,
+}
 SMOKE = {"epochs": 1}
 TARGETS = {"accuracy": 0.964}
 
@@ -30,6 +36,7 @@ def run(data, settings, seed):
         data.x_train / 255,
         data.y_train,
         learning_rate=settings["learning_rate"],
+        average=settings["weight_average"],
         epochs=settings["epochs"],
         batch_size=settings["batch_size"],
         label=f"seed {seed}: from scratch",

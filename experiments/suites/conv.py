@@ -1,4 +1,4 @@
-"""Convolutions as tensor trains, rank 16 everywhere, as Garipov et al. 2016.
+"""Convolutions as tensor trains of rank 16 throughout, as Garipov et al. 2016.
 
 arXiv 1611.03214; their code has both baselines, the rebuilt kernel
 (`tt_conv_full`) and the channel-by-channel pass (`tt_conv`).
@@ -41,7 +41,7 @@ def run(smoke):
         ours = tk.layers.TTConv2D(
             case.channels,
             3,
-            rank=case.rank,
+            rank=(case.rank,) * len(case.modes),
             input_modes=case.modes,
             output_modes=case.modes,
             padding="same",

@@ -1,6 +1,5 @@
 """Random arguments give the outputs of the Keras layer with the same kernel."""
 
-import keras
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -35,15 +35,15 @@ def outcome(layer, inputs):
         return type(error)
 
 
-@pytest.mark.parametrize("case", [SWEPT, REBUILT, GROUPED])
+@pytest.mark.parametrize("case", [REBUILT, GROUPED])
 def test_channels_first_is_what_it_is_in_keras(case):
     layer = channels_first(*case)
     inputs = random_array(case[1])
     expected = outcome(keras_twin(layer), inputs)
     if isinstance(expected, type):
-        # TensorFlow without a kernel for it on this processor.
+        # TensorFlow has no kernel for it on some processors.
         assert backend.name() == "tensorflow"
-        assert layer.plan().rebuilds or outcome(layer, inputs) is expected
+        assert outcome(layer, inputs) is expected
     else:
         assert_close(layer(inputs), expected)
 
@@ -60,8 +60,12 @@ def test_swept_channels_are_moved_last_and_back():
     assert_close(layer(inputs), expected)
 
 
-def test_the_data_format_is_the_one_that_keras_is_set_to(monkeypatch):
-    assert TTConv2D(4, 3).data_format == keras.config.image_data_format()
+def test_masks_end_here_as_in_keras():
+    masked = keras.layers.Masking()(random_array((2, 6, 4)))
+    with pytest.warns(UserWarning, match="does not support masking"):
+        keras.layers.Conv1D(4, 3)(masked)
+    with pytest.warns(UserWarning, match="does not support masking"):
+        tk.layers.TTConv1D(4, 3)(masked)
 
 
 def test_a_causal_output_sees_nothing_ahead():
@@ -130,7 +134,7 @@ def test_an_image_too_small_for_the_window_is_refused():
 def test_inputs_of_another_shape_are_refused_by_the_layer_name():
     layer = TTConv2D(8, 3, name="edges")
     layer.build((None, 5, 5, 4))
-    with pytest.raises(ValueError, match='"edges" is incompatible'):
+    with pytest.raises(ValueError, match="edges.* is incompatible"):
         layer(random_array((1, 5, 5, 3)))
-    with pytest.raises(ValueError, match='"edges" is incompatible'):
+    with pytest.raises(ValueError, match="edges.* is incompatible"):
         layer(random_array((1, 5, 4)))

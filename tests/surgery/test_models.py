@@ -3,121 +3,22 @@ import pytest
 from keras import layers
 
 from tensornet_keras import surgery
+from tests.small_graphs import (
+    MODELS,
+    data_for,
+    encoder,
+    functional,
+    with_a_mask,
+    with_operations,
+)
 from tests.small_models import (
     assert_same_function,
+    assert_same_outputs,
     assert_same_values,
     copy_of,
-    mlp,
     numbers,
-    randomized,
     values_of,
 )
-
-
-def encoder(name="encoder"):
-    return keras.Sequential(
-        [keras.Input((8,)), layers.Dense(8, name="dense")], name=name
-    )
-
-
-def functional(function, shape=(8,), **kwargs):
-    inputs = keras.Input(shape, **kwargs)
-    return randomized(keras.Model(inputs, function(inputs), name="outer"))
-
-
-def with_nested_model():
-    return functional(lambda x: layers.Dense(3)(encoder()(x)))
-
-
-def with_nested_functional_model():
-    inner = functional(lambda x: layers.Dense(8)(keras.ops.relu(x)))
-    inner.name = "inner"
-    return functional(lambda x: layers.Dense(3)(inner(x)))
-
-
-def with_calls_on_keyword_arguments():
-    def function(x):
-        attention = layers.MultiHeadAttention(2, 4)
-        x = attention(query=x, value=x, use_causal_mask=True)
-        x = layers.Dropout(0.5)(x, training=False)
-        return layers.Dense(3)(inputs=x)
-
-    return functional(function, (6, 8))
-
-
-def with_operations():
-    def function(x):
-        x = keras.ops.reshape(x * 2 + 1, (-1, 2, 4))
-        x = keras.ops.concatenate([x, x], axis=-1)
-        return layers.Dense(3)(keras.ops.relu(x)[:, 0])
-
-    return functional(function)
-
-
-def with_one_layer_called_three_times():
-    layer = layers.Dense(8)
-    return functional(lambda x: layer(layer(layer(x))))
-
-
-def with_a_nested_model_called_twice():
-    nested = encoder()
-    return functional(lambda x: nested(nested(x)))
-
-
-def with_equal_names_in_nested_models():
-    def function(x):
-        return layers.Dense(8, name="dense")(encoder("b")(encoder("a")(x)))
-
-    return functional(function)
-
-
-def cut_out_of_a_larger_graph():
-    inputs = keras.Input((4,))
-    first = layers.Dense(8)(inputs)
-    second = layers.Dense(8)(first)
-    keras.Model(inputs, layers.Dense(8)(second))
-    return randomized(keras.Model(first, second))
-
-
-def of_several_inputs_and_outputs():
-    left, right = keras.Input((8,)), keras.Input((8,))
-    joined = layers.Concatenate()([layers.Dense(4)(left), right])
-    outputs = [layers.Dense(3)(joined), layers.Dense(2)(joined)]
-    model = keras.Model([left, right], outputs)
-    return randomized(functional(lambda x: model([x, x * 2])))
-
-
-def that_returns_its_input():
-    return functional(lambda x: [x, layers.Dense(3)(x)])
-
-
-def sequential_built_by_shape():
-    model = keras.Sequential([layers.Dense(8), layers.Dense(3)])
-    model.build((None, 8))
-    return randomized(model)
-
-
-def sequential_built_by_a_call():
-    model = keras.Sequential([layers.Dense(8), layers.Dense(3)])
-    model(numbers(4, 8))
-    return randomized(model)
-
-
-MODELS = [
-    cut_out_of_a_larger_graph,
-    mlp,
-    of_several_inputs_and_outputs,
-    sequential_built_by_a_call,
-    sequential_built_by_shape,
-    that_returns_its_input,
-    with_a_nested_model_called_twice,
-    with_calls_on_keyword_arguments,
-    with_equal_names_in_nested_models,
-    with_nested_functional_model,
-    with_nested_model,
-    with_one_layer_called_three_times,
-    with_operations,
-]
 
 
 @pytest.mark.parametrize("build", MODELS, ids=lambda build: build.__name__)
@@ -128,8 +29,7 @@ def test_a_copy_computes_the_same_with_variables_of_its_own(build):
     assert copy.name == model.name
     names = [layer.name for layer in model.layers]
     assert [layer.name for layer in copy.layers] == names
-    inputs = numbers(5, *model.inputs[0].shape[1:])
-    assert_same_function(model, copy, inputs, tolerance=1e-6)
+    assert_same_function(model, copy, data_for(model), tolerance=1e-6)
     assert_same_values(values_of(copy), values_of(model))
     shared = {id(variable) for variable in model.variables}
     assert shared.isdisjoint(id(variable) for variable in copy.variables)
@@ -192,16 +92,9 @@ def test_every_layer_is_offered_for_replacement_once():
 
 
 def test_masks_pass_through_a_copy():
-    def function(x):
-        x = layers.Embedding(9, 8, mask_zero=True)(x)
-        return layers.LSTM(4)(layers.Dense(8)(x))
-
-    model = functional(function, (None,), dtype="int32")
-    ids = keras.ops.array([[1, 2, 3, 0, 0], [4, 5, 6, 7, 8]])
-    copy = copy_of(model)
-    assert_same_function(model, copy, ids, tolerance=1e-6)
-    alone = copy(ids[:1, :3])
-    assert_same_function(lambda x: alone, copy, ids[:1], tolerance=1e-6)
+    copy = copy_of(with_a_mask())
+    ids = keras.ops.array([[1, 2, 3, 0, 0]])
+    assert_same_outputs(copy(ids[:, :3]), copy(ids), tolerance=1e-6)
 
 
 def test_what_is_frozen_stays_frozen():

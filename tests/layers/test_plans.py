@@ -1,0 +1,82 @@
+import pytest
+
+import tensornet_keras as tk
+from tensornet_keras.contraction import plan_for
+
+MODES = (2, 7, 8, 8, 7, 4), (4,) * 6
+
+
+def dense(shape=(None, 25088), **arguments):
+    layer = tk.layers.TTDense(4096, 4, *MODES, **arguments)
+    layer.build(shape)
+    return layer
+
+
+def test_a_layer_plans_for_the_shape_it_was_built_with():
+    assert dense().plan() == plan_for(dense().format.network)
+    assert dense((32, 25088)).plan().batch == 32
+
+
+def test_an_int_is_the_batch_of_that_shape():
+    assert dense().plan(100) == plan_for(dense().format.network, 100)
+
+
+def test_axes_in_front_of_the_last_multiply_to_the_batch():
+    layer = tk.layers.TTDense(6, rank=2)
+    layer.build((None, 3, 5, 8))
+    assert layer.plan().batch is None
+    assert layer.plan(4).batch == 4 * 3 * 5
+    assert layer.plan((2, 7, 8)).batch == 14
+    assert layer.plan((2, None, 8)).batch is None
+
+
+def test_different_batches_may_have_different_plans():
+    layer = tk.layers.TTDense(1024, 32, (4, 8, 8, 4), (4, 8, 8, 4))
+    layer.build((None, 1024))
+    assert not layer.plan(1).rebuilds
+    assert layer.plan(4096).rebuilds
+
+
+def test_a_planning_batch_is_planned_for_whatever_comes():
+    layer = dense(planning_batch=1)
+    assert layer.plan() == layer.plan(1000) == dense().plan(1)
+
+
+def test_plans_of_a_layer_print():
+    first, *steps = str(dense().plan(100)).splitlines()
+    assert "at batch 100" in first
+    assert len(steps) > len(dense().plan(100).steps)
+
+
+def test_a_convolution_plans_for_its_positions():
+    layer = tk.layers.TTConv2D(8, 3, strides=2, rank=3)
+    layer.build((None, 9, 7, 4))
+    assert layer.plan().positions == (63, 4 * 3)
+    assert layer.plan().batch is None
+    assert layer.plan(5).batch == 5
+    assert layer.plan((5, 5, 5, 4)).positions == (25, 4)
+
+
+def test_channels_first_have_their_positions_behind():
+    layer = tk.layers.TTConv2D(8, 3, data_format="channels_first", rank=3)
+    layer.build((None, 4, 9, 7))
+    assert layer.plan().positions == (63, 7 * 5)
+
+
+@pytest.mark.parametrize("padding", ["same", "causal"])
+def test_padding_keeps_the_positions(padding):
+    layer = tk.layers.TTConv1D(8, 3, padding=padding, dilation_rate=2, rank=3)
+    layer.build((None, 9, 4))
+    assert layer.plan().positions == (9, 9)
+
+
+def test_an_unknown_extent_is_planned_for_as_a_usual_one():
+    layer = tk.layers.TTConv2D(8, 3, padding="same", rank=3)
+    layer.build((None, None, 10, 4))
+    assert layer.plan().positions == (320, 320)
+
+
+@pytest.mark.parametrize("batch", [0, -1])
+def test_a_batch_below_one_is_refused(batch):
+    with pytest.raises(ValueError, match=f"Received: input_shape={batch}"):
+        dense().plan(batch)
