@@ -43,7 +43,7 @@ def write(dense, small, sample, folder):
 
 
 def saved(model, path, sample):
-    """Saves a model without the state of its optimizer, and loads it.
+    """Saves a model for inference, without its optimizer, and loads it.
 
     Args:
         model: The model.
@@ -56,10 +56,8 @@ def saved(model, path, sample):
     Raises:
         RuntimeError: If the loaded model gives other outputs.
     """
-    copy = keras.models.clone_model(model)
+    copy = type(model).from_config(model.get_config())
     copy.set_weights(model.get_weights())
-    if model.compiled:
-        copy.compile_from_config(model.get_compile_config())
     copy.save(path)
     loaded = keras.saving.load_model(path)
     before = model.predict_on_batch(sample)
