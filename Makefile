@@ -67,7 +67,7 @@ venv: $(VENV)/bin/python  ## The environment alone, with nothing installed.
 
 clean:  ## Removes environments, builds and caches.
 	rm -rf $(ENVIRONMENTS) build dist *.egg-info demo_output
-	rm -rf .hypothesis .pytest_cache .ruff_cache
+	rm -rf .hypothesis .import_linter_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Environments are made once and refreshed when the project's settings change.

@@ -5,6 +5,8 @@ wait for a backend.
 """
 
 import os
+import warnings
+import zipfile
 from importlib import import_module
 
 from tensornet_keras import validation, writing
@@ -19,7 +21,7 @@ class UsageError(ValueError):
 
 def inspect(arguments):
     """Runs `tensornet inspect`."""
-    _check_report_place(arguments.json, "json")
+    _check_report_place(arguments.json, "--json", arguments)
     model = _loaded(arguments.model, compile=False)
     from tensornet_keras.profiling import profile
 
@@ -40,8 +42,8 @@ def convert(arguments):
         raise UsageError(
             f"out must end in .keras. Received: {arguments.out!r}."
         )
-    validation.writable_file(arguments.out, "out", arguments.overwrite)
-    _check_report_place(arguments.report, "report")
+    _check_place(arguments.out, "out", arguments.overwrite)
+    _check_report_place(arguments.report, "--report", arguments)
     from tensornet_keras import formats
 
     if arguments.format not in formats.CATALOG:
@@ -105,10 +107,27 @@ def demo(arguments):
     )
 
 
-def _check_report_place(path, name):
-    """Says at once that a report could not be written in the end."""
-    if path is not None:
-        validation.writable_file(path, name, overwrite=True)
+def _check_place(path, name, overwrite):
+    """Says at once that a file could not be written in the end."""
+    if os.path.isfile(path) and not overwrite:
+        raise ValueError(
+            f"{name} must not exist yet. Received: {path!r}. "
+            "Choose another path, or pass --overwrite."
+        )
+    validation.writable_file(path, name, overwrite)
+
+
+def _check_report_place(path, name, arguments):
+    if path is None:
+        return
+    _check_place(path, name, arguments.overwrite)
+    for other in ("model", "out"):
+        taken = getattr(arguments, other, None)
+        if taken and os.path.realpath(path) == os.path.realpath(taken):
+            raise ValueError(
+                f"{name} must be a file of its own. Received: {path!r}, "
+                f"which is {other} as well. Choose another path."
+            )
 
 
 def _convertible(model):
@@ -136,7 +155,15 @@ def _loaded(path, compile=True):
             f"Received: model={path!r}, where there is none. "
             "Pass a path that model.save wrote."
         )
-    with _spinning(f"Loading {path}"):
+    if not zipfile.is_zipfile(path):
+        raise ValueError(
+            "The model must be a .keras file. "
+            f"Received: model={path!r}, which is of another kind. "
+            "Pass a path that model.save wrote."
+        )
+    with _spinning(f"Loading {path}"), warnings.catch_warnings():
+        # A model that was compiled but never trained has no state to load.
+        warnings.filterwarnings("ignore", "Skipping variable loading")
         import keras
 
         return keras.models.load_model(path, compile=compile)
@@ -150,6 +177,11 @@ def _sample(model, path):
 
     from tensornet_keras.model_inputs import input_specs
 
+    if not os.path.isfile(path):
+        raise ValueError(
+            f"--sample must be a file. Received: {path!r}, where there is "
+            "none. Pass a path that numpy.save or numpy.savez wrote."
+        )
     loaded = np.load(path)
     if isinstance(loaded, np.ndarray):
         return loaded

@@ -7,6 +7,13 @@ from tensornet_keras.cli import commands
 
 EXPORT_FORMATS = ("litert", "onnx", "tf_saved_model")
 
+_EXAMPLES = {
+    "batch_size": "32",
+    "error": "0.05",
+    "min_compression": "2",
+    "rank": "8, or one per bond as 4,8,4, or a share as 0.1",
+}
+
 
 def parser():
     """The parser; each command leaves its function in `run`."""
@@ -49,6 +56,7 @@ def _add_inspect(verbs):
         help="examples in the forward pass that is timed (default: 1)",
     )
     inspect.add_argument("--json", metavar="FILE", help="also write as JSON")
+    _add_overwrite(inspect)
     _add_sample(inspect)
     inspect.set_defaults(run=commands.inspect)
 
@@ -90,9 +98,7 @@ def _add_convert(verbs):
         "(default: 1.0)",
     )
     convert.add_argument("--report", metavar="FILE", help="write JSON report")
-    convert.add_argument(
-        "--overwrite", action="store_true", help="replace the file out"
-    )
+    _add_overwrite(convert)
     convert.set_defaults(run=commands.convert)
 
 
@@ -119,6 +125,12 @@ def _command(verbs, name, summary):
     return command
 
 
+def _add_overwrite(command):
+    command.add_argument(
+        "--overwrite", action="store_true", help="replace files that are there"
+    )
+
+
 def _add_sample(command):
     command.add_argument(
         "--sample",
@@ -132,7 +144,14 @@ def _checked(parse, check, name):
 
     def read(text):
         try:
-            return check(parse(text), name)
+            value = parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(
+                f"This is no {name}. Received: {text!r}. "
+                f"Pass for example {_EXAMPLES[name]}."
+            ) from error
+        try:
+            return check(value, name)
         except (TypeError, ValueError) as error:
             raise argparse.ArgumentTypeError(str(error)) from error
 
@@ -141,5 +160,5 @@ def _checked(parse, check, name):
 
 def _rank(text):
     if "," in text:
-        return tuple(int(entry) for entry in text.split(",") if entry)
+        return tuple(int(entry) for entry in text.split(","))
     return int(text) if text.lstrip("+-").isdigit() else float(text)

@@ -106,8 +106,8 @@ class Plan:
         title: What kind of plan it is, in words.
         steps: The operations, in order.
         batch: The batch size it was made for; `None` if unknown.
-        positions: Spatial positions before and after a convolution, per
-            image; `(1, 1)` for a matrix.
+        positions: Spatial positions per image, before and after a
+            convolution; for a matrix, twice the rows per example.
         rivals: `(title, seconds)` of the next best candidates.
     """
 
@@ -190,8 +190,9 @@ def label_sizes(
     network: TensorNetwork, batch: int, positions: tuple[int, int]
 ) -> dict[str, int]:
     """Sizes of all labels of a plan of `network`, at one batch size."""
+    rows = 1 if network.labels_of("window") else positions[0]
     return network.sizes | {
-        BATCH: batch,
+        BATCH: batch * rows,
         BEFORE: positions[0],
         AFTER: positions[1],
         IN: network.input_size,

@@ -99,8 +99,8 @@ def candidates(
 
     Args:
         network: The network to contract.
-        positions: Spatial positions before and after a convolution, per
-            image.
+        positions: Spatial positions per image, before and after a
+            convolution; for a matrix, twice the rows per example.
 
     Returns:
         The plans, made for an unknown batch.
@@ -129,10 +129,10 @@ def plan_for(
 
     Args:
         network: The network to contract.
-        batch: Batch size (all leading axes of the input multiplied), or
-            `None` if it is unknown.
-        positions: Spatial positions before and after a convolution, per
-            image; `(1, 1)` for a matrix.
+        batch: Batch size, or `None` if it is unknown.
+        positions: Spatial positions per image, before and after a
+            convolution; for a matrix, twice the rows per example (the axes
+            between the batch and the last one, multiplied).
         rebuild_only: Whether only rebuilding the kernel can serve, as for a
             grouped convolution.
 

@@ -127,7 +127,7 @@ def convert_layer(
     obstacle = rules.obstacle(layer)
     if obstacle is not None:
         raise ValueError(
-            "A layer must be of a kind that can be factorized. "
+            "A layer must be one that can be factorized. "
             f"Received: layer={getattr(layer, 'name', layer)!r}, a "
             f"{type(layer).__name__} ({obstacle.reason}). {obstacle.advice}"
         )
@@ -197,7 +197,10 @@ def _outcome(layer, format, error, min_compression) -> Decomposition | str:
     except ShareTooSmall:
         return "rank 1 exceeds the share"
     except (TypeError, ValueError) as problem:
-        raise type(problem)(f"Layer {path_of(layer)!r}: {problem}") from problem
+        raise type(problem)(
+            f"Layer {path_of(layer)!r}: {problem} "
+            "Or leave the layer out with filters=."
+        ) from problem
 
 
 def _decomposed(layer, format, error, min_compression):

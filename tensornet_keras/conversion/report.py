@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import rich.box
 import rich.console
 import rich.table
+from rich.markup import escape
 
 from tensornet_keras import validation, writing
 from tensornet_keras.formats import Format
@@ -122,14 +123,15 @@ class Report:
     def table(self) -> rich.table.Table:
         """The report as a `rich` table."""
         table = rich.table.Table(
-            title=f"Conversion of {self.model}", box=rich.box.SIMPLE_HEAD
+            title=escape(f"Conversion of {self.model}"),
+            box=rich.box.SIMPLE_HEAD,
         )
         for heading in ("layer", "kind", "action", "modes", "ranks"):
             table.add_column(heading, overflow="fold")
         for heading in ("before", "after", "x", "error"):
             table.add_column(heading, justify="right", no_wrap=True)
         for row in self.rows:
-            table.add_row(*_cells(row))
+            table.add_row(*map(escape, _cells(row)))
         table.add_section()
         table.add_row(
             "whole model",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 
 import keras
@@ -49,6 +50,8 @@ def obstacle(layer) -> Obstacle | None:
         layer: A Keras layer.
     """
     kinds = ", ".join(kind.__name__ for kind in TWINS)
+    if isinstance(layer, keras.Model):
+        return Obstacle("kind", "Pass whole models to `convert`.")
     if type(layer) not in TWINS:
         return Obstacle("kind", f"Only {kinds} can be factorized.")
     if not layer.built:
@@ -123,17 +126,12 @@ def dense_twin(layer: FactorizedLayer) -> keras.layers.Layer:
         for kind, factorized in TWINS.items()
         if isinstance(layer, factorized)
     )
+    known = {
+        *inspect.signature(source.__init__).parameters,
+        *("name", "trainable", "dtype"),
+    }
     config = surgery.config_of(layer)
-    for name in (
-        "format",
-        "planning_batch",
-        "rank",
-        "input_modes",
-        "output_modes",
-        "pad",
-    ):
-        config.pop(name, None)
-    return source.from_config(config)
+    return source.from_config({k: v for k, v in config.items() if k in known})
 
 
 def fill_dense(dense, layer: FactorizedLayer) -> None:
@@ -148,6 +146,8 @@ def fill_dense(dense, layer: FactorizedLayer) -> None:
     dense.kernel.assign(ops.convert_to_numpy(layer.kernel))
     dense.kernel.trainable = any(core.trainable for core in layer.cores)
     _fill_bias(dense, layer)
+    if isinstance(layer.activation, keras.layers.Layer):
+        surgery.copy_state(layer.activation, dense.activation)
 
 
 def _fill_bias(ours, theirs) -> None:

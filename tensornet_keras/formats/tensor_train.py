@@ -37,9 +37,11 @@ class TensorTrain(Format):
     Args:
         rank: Bond sizes. An int is used for every bond and cut to what each
             can carry; a tuple has one int per bond and is kept as written; a
-            float in (0, 1] is the share of the dense parameters to spend,
-            never exceeded (`1` is a rank of one, `1.0` the whole dense
-            count). `None` leaves the ranks to an `error=` of `decompose` or
+            float in (0, 1] is the share of the dense parameters to spend
+            with one rank for all bonds, never exceeded. `1` is a rank of
+            one; `1.0` spends as much as the dense weight, which a train of
+            full rank exceeds, so it still cuts (`error=0` does not). `None`
+            leaves the ranks to an `error=` of `decompose` or
             `convert`; a layer trained from scratch refuses it.
         input_modes: Factors of the input size. `None` chooses them.
         output_modes: Factors of the output size, as many. `None` chooses

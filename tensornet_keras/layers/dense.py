@@ -96,7 +96,8 @@ class FactorizedDense(FactorizedLayer):
         return {**super().get_config(), "units": self.units}
 
     def _plan_for(self, input_shape) -> Plan:
+        rows = max(1, math.prod(size or 1 for size in input_shape[1:-1]))
         batch = self.planning_batch
         if batch is None and None not in input_shape[:-1]:
-            batch = max(1, math.prod(input_shape[:-1]))
-        return plan_for(self.format.network, batch)
+            batch = input_shape[0] or None
+        return plan_for(self.format.network, batch, (rows, rows))

@@ -7,6 +7,8 @@ they stand for, the plan, the bias and the config.
 
 from __future__ import annotations
 
+import dataclasses
+
 import keras
 from keras import (
     activations,
@@ -36,8 +38,8 @@ class FactorizedLayer(keras.layers.Layer):
     Abstract: use `FactorizedDense`, `FactorizedConv2D` and their kin.
 
     Args:
-        format: A `Format`, a catalog name or a format's plain-data dict. It
-            is bound to the layer's sizes by `build`.
+        format: A `Format` with a rank, or such a format's plain-data dict.
+            It is bound to the layer's sizes by `build`.
         activation: Activation function, as in Keras.
         use_bias: Whether to add a bias.
         kernel_initializer: Initializer whose variance the dense kernel gets;
@@ -119,13 +121,16 @@ class FactorizedLayer(keras.layers.Layer):
         Args:
             input_shape: Shape of the input, with `None` for unknown sizes.
                 An int is the batch of the shape the layer was built with;
-                `None` is that shape itself.
+                `None` is that shape itself. A `planning_batch` decides on
+                the steps whatever the batch.
 
         Returns:
             The plan.
 
         Raises:
-            ValueError: If the layer is not built.
+            ValueError: If the layer is not built, or the shape is not one of
+                its inputs.
+            TypeError: If the shape is neither a tuple nor an int.
         """
         if not self.built:
             raise ValueError(
@@ -134,11 +139,14 @@ class FactorizedLayer(keras.layers.Layer):
                 "Call the layer, or its `build`, first."
             )
         if input_shape is None:
-            input_shape = self._built_shape
-        elif validation.is_integer(input_shape):
-            batch = validation.positive_integer(input_shape, "input_shape")
-            input_shape = (batch, *self._built_shape[1:])
-        return self._plan_for(tuple(input_shape))
+            return self._plan_for(self._built_shape)
+        if validation.is_integer(input_shape):
+            input_shape = (input_shape, *self._built_shape[1:])
+        input_shape = self._checked_shape(input_shape)
+        plan = self._plan_for(input_shape)
+        if self.planning_batch and input_shape[0]:
+            return dataclasses.replace(plan, batch=input_shape[0], rivals=())
+        return plan
 
     def _plan_for(self, input_shape) -> Plan:
         """The plan for an input of this static shape."""
@@ -146,6 +154,32 @@ class FactorizedLayer(keras.layers.Layer):
             f"{type(self).__name__} is abstract. Received: a call of it. "
             "Use FactorizedDense or FactorizedConv2D."
         )
+
+    def _checked_shape(self, shape) -> tuple[int | None, ...]:
+        """A shape that the layer takes, or an error."""
+        built = self._built_shape
+        if not isinstance(shape, (tuple, list)):
+            raise TypeError(
+                "`input_shape` must be a tuple, an int or None. "
+                f"Received: input_shape={shape!r}. "
+                f"Pass a shape such as {built}, or a batch size."
+            )
+        for size in shape:
+            if size is not None:
+                validation.positive_integer(size, "input_shape")
+        spec = self.input_spec
+        axes = (spec.axes or {}).items()
+        fits = len(shape) >= (spec.ndim or spec.min_ndim) and not (
+            spec.ndim and len(shape) > spec.ndim
+        )
+        if not fits or any(shape[axis] != size for axis, size in axes):
+            raise ValueError(
+                "`input_shape` must be a shape that the layer takes, like "
+                f"the one it was built with, {built}. "
+                f"Received: input_shape={tuple(shape)}. "
+                "Keep the number of axes and the size of the channel axis."
+            )
+        return tuple(shape)
 
     def _add_cores(self, input_dims, output_dims, window=()) -> None:
         """Binds the format and adds one variable per core, and the bias."""

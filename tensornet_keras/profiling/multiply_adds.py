@@ -1,6 +1,5 @@
 """How many multiplications one call of a layer makes."""
 
-import dataclasses
 import math
 
 from keras import layers
@@ -31,7 +30,7 @@ def count(layer, input_shape, output_shape):
         600
     """
     if isinstance(layer, FactorizedLayer):
-        return _factorized(layer, input_shape)
+        return layer.plan(input_shape).multiply_adds
     if type(layer) in _FREE:
         return 0
     counter = _COUNTERS.get(type(layer))
@@ -45,14 +44,6 @@ def is_known(layer):
     """Whether `count` knows layers of this type."""
     known = type(layer) in _COUNTERS or type(layer) in _FREE
     return known or isinstance(layer, FactorizedLayer)
-
-
-def _factorized(layer, input_shape):
-    plan = layer.plan(input_shape)
-    convolution = bool(layer.format.window)
-    batch = input_shape[0] if convolution else math.prod(input_shape[:-1])
-    # `planning_batch` chooses the plan; what is counted is what runs.
-    return dataclasses.replace(plan, batch=batch).multiply_adds
 
 
 def _dense(layer, input_shape, output_shape):

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 import keras
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
@@ -79,7 +80,7 @@ class Profile:
     def table(self) -> Table:
         """The profile as a `rich` table."""
         table = Table(
-            title=f"{self.model}, batch size {self.batch_size}",
+            title=escape(f"{self.model}, batch size {self.batch_size}"),
             caption=f"whole model: {_milliseconds(self.model_seconds)} ms",
             show_footer=True,
         )
@@ -95,7 +96,7 @@ class Profile:
         ):
             table.add_column(title, total, justify="right", no_wrap=True)
         for row in self.rows:
-            table.add_row(*_cells(row))
+            table.add_row(*map(escape, _cells(row)))
         return table
 
     def to_dict(self) -> dict:

@@ -10,5 +10,12 @@ from tensornet_keras.surgery.models import (
     copy_with,
     leaf_layers,
 )
+from tensornet_keras.surgery.state import copy_state
 
-__all__ = ["check_model", "config_of", "copy_with", "leaf_layers"]
+__all__ = [
+    "check_model",
+    "config_of",
+    "copy_state",
+    "copy_with",
+    "leaf_layers",
+]

@@ -115,3 +115,15 @@ def test_a_model_without_factorized_layers_is_copied():
     dense = tk.densify(model)
     assert dense is not model
     assert_same_values(values_of(dense), values_of(model))
+
+
+def test_the_weights_of_a_layer_used_as_activation_come_along():
+    prelu = keras.layers.PReLU(alpha_initializer="ones")
+    layer = tk.layers.TTDense(6, rank=2, activation=prelu)
+    model = keras.Sequential([keras.Input((8,)), layer])
+    prelu.alpha.assign(np.linspace(0.1, 0.6, 6))
+    x = np.random.default_rng(0).normal(size=(4, 8)).astype("float32")
+    dense = tk.densify(model)
+    before = model.predict(x, verbose=0)
+    after = dense.predict(x, verbose=0)
+    np.testing.assert_allclose(after, before, atol=1e-6)

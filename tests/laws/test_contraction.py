@@ -9,7 +9,7 @@ from tensornet_keras.contraction.execute import (
     dense_kernel,
     execute,
 )
-from tensornet_keras.contraction.lowering import MOST_AXES, lower
+from tensornet_keras.contraction.lowering import lower
 from tensornet_keras.contraction.plan import Matmul, Transpose
 from tensornet_keras.contraction.search import SEARCHES
 from tests.laws.examples import examples_of_every_format
@@ -112,7 +112,7 @@ def test_steps_are_small_products_and_short_transpositions(format, search):
         for step in plan.steps:
             if isinstance(step, Transpose):
                 assert sorted(step.axes) == list(range(len(step.groups)))
-                assert len(step.axes) <= MOST_AXES
+                assert len(step.axes) <= 6
             if isinstance(step, Matmul):
                 assert 2 <= len(step.left) <= 3
                 assert 2 <= len(step.right) <= 3
@@ -120,12 +120,13 @@ def test_steps_are_small_products_and_short_transpositions(format, search):
 
 @every_format
 def test_multiply_adds_of_rebuilding_are_those_of_the_dense_layer(format):
-    rebuilt = [plan for plan in candidates(format.network) if plan.rebuilds]
-    for plan in rebuilt:
+    positions = (20, 5) if format.window else (1, 1)
+    plans = candidates(format.network, positions)
+    for plan in [plan for plan in plans if plan.rebuilds]:
         at_run_time = sum(
             plan.multiply_adds_of(step)
             for step in plan.steps
             if not step.weight_only
         )
-        dense = plan.shown_batch * plan.positions[1] * format.dense_params
+        dense = plan.shown_batch * positions[1] * format.dense_params
         assert at_run_time == dense

@@ -31,6 +31,7 @@ def test_the_network_stands_for_the_dense_weight(format):
 @bound_or_not
 def test_the_config_survives_json(format):
     config = json.loads(json.dumps(format.to_config()))
+    assert config == format.to_config()
     again = formats.get(config)
     assert again == format
     assert hash(again) == hash(format)

@@ -22,7 +22,11 @@ GROUPED = {"filters": 8, "kernel_size": 3, "groups": 2}, (2, 6, 5, 4)
 
 
 def channels_first(arguments, shape):
-    layer = TTConv2D(data_format="channels_first", **arguments)
+    layer = TTConv2D(
+        data_format="channels_first",
+        bias_initializer="random_normal",
+        **arguments,
+    )
     layer.build(shape)
     return layer
 

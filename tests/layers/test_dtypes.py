@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import tensornet_keras as tk
+from tensornet_keras import backend
 from tests.laws.oracles import (
     as_numpy,
     assert_close,
@@ -74,6 +75,24 @@ def test_short_types_are_as_accurate_as_they_can_be(
     assert_close(keras.ops.cast(outputs, "float32"), expected, compute)
 
 
+@pytest.mark.parametrize(
+    ("policy", "unit"),
+    [("mixed_float16", 2.0**-10), ("mixed_bfloat16", 2.0**-7)],
+)
+def test_cores_are_merged_before_they_are_rounded(policy, unit):
+    # Seven cores that are 1 in 16 bits, but whose product is not.
+    ones = (1,) * 6
+    layer = tk.layers.TTConv1D(
+        2, 1, 1, ones, (2, *ones[1:]), dtype=policy, groups=2
+    )
+    layer.build((1, 1, 2))
+    *cores, bias = layer.get_weights()
+    assert len(cores) == 7
+    layer.set_weights([*(np.full_like(c, 1 + unit / 4) for c in cores), bias])
+    outputs = keras.ops.cast(layer(np.ones((1, 1, 2))), "float32")
+    np.testing.assert_array_equal(as_numpy(outputs), 1 + 2 * unit)
+
+
 @every_policy
 def test_the_kernel_is_accurate_to_the_type_of_the_cores(policy):
     layer = dense(dtype=policy)
@@ -104,6 +123,19 @@ def test_mixed_precision_trains_in_small_steps(policy):
     for old, new in zip(before, layer.get_weights(), strict=True):
         assert new.dtype == np.float32
         assert np.abs(new - old).max() > 0.0
+
+
+# JAX has no float64 unless it is asked for at the start.
+@pytest.mark.parametrize(
+    "policy", ["float32"] if backend.name() == "jax" else ["float32", "float64"]
+)
+def test_a_whole_policy_holds_for_weights_and_outputs(policy):
+    layer = dense(dtype=policy)
+    inputs = random_array((8, 4**6), dtype=policy)
+    outputs = layer(inputs)
+    types = {dtype_of(each) for each in (outputs, layer.kernel, *layer.weights)}
+    assert types == {policy}
+    assert_close(outputs, keras_twin(layer)(inputs))
 
 
 @pytest.mark.parametrize("policy", ["int8_from_float32", "float8_from_float32"])

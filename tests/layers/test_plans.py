@@ -21,13 +21,41 @@ def test_an_int_is_the_batch_of_that_shape():
     assert dense().plan(100) == plan_for(dense().format.network, 100)
 
 
-def test_axes_in_front_of_the_last_multiply_to_the_batch():
+def test_axes_between_batch_and_last_are_rows_of_every_example():
     layer = tk.layers.TTDense(6, rank=2)
     layer.build((None, 3, 5, 8))
     assert layer.plan().batch is None
-    assert layer.plan(4).batch == 4 * 3 * 5
-    assert layer.plan((2, 7, 8)).batch == 14
+    assert layer.plan().positions == (15, 15)
+    assert layer.plan(4).batch == 4
+    assert layer.plan(4).sizes["batch"] == 4 * 3 * 5
+    assert layer.plan((2, 7, 8)).positions == (7, 7)
     assert layer.plan((2, None, 8)).batch is None
+
+
+def test_an_unknown_batch_of_many_rows_is_planned_for_many_rows():
+    layer = tk.layers.TTDense(1024, 32, (4, 8, 8, 4), (4, 8, 8, 4))
+    layer.build((None, 4096, 1024))
+    assert layer.plan().rebuilds
+    layer.planning_batch = 1
+    assert layer.plan().rebuilds
+
+
+@pytest.mark.parametrize("shape", [(2.5, 8), (3,), (3, 17), (0, 8)])
+def test_a_shape_that_the_layer_does_not_take_has_no_plan(shape):
+    layer = tk.layers.TTDense(6, rank=2)
+    layer.build((None, 8))
+    with pytest.raises((TypeError, ValueError), match="input_shape"):
+        layer.plan(shape)
+    with pytest.raises(TypeError, match="Pass a shape such as"):
+        layer.plan("8")
+
+
+@pytest.mark.parametrize("shape", [(2, 7, 4), (2, 3, 9, 7, 4), (2, 9, 7, 5)])
+def test_a_convolution_takes_as_many_axes_as_it_was_built_with(shape):
+    layer = tk.layers.TTConv2D(8, 3, rank=3)
+    layer.build((None, 9, 7, 4))
+    with pytest.raises(ValueError, match="a shape that the layer takes"):
+        layer.plan(shape)
 
 
 def test_different_batches_may_have_different_plans():
@@ -39,7 +67,9 @@ def test_different_batches_may_have_different_plans():
 
 def test_a_planning_batch_is_planned_for_whatever_comes():
     layer = dense(planning_batch=1)
-    assert layer.plan() == layer.plan(1000) == dense().plan(1)
+    assert layer.plan() == dense().plan(1)
+    assert layer.plan(1000).steps == dense().plan(1).steps
+    assert layer.plan(1000).batch == 1000
 
 
 def test_plans_of_a_layer_print():
@@ -61,6 +91,12 @@ def test_channels_first_have_their_positions_behind():
     layer = tk.layers.TTConv2D(8, 3, data_format="channels_first", rank=3)
     layer.build((None, 4, 9, 7))
     assert layer.plan().positions == (63, 7 * 5)
+
+
+def test_a_dilated_window_has_fewer_positions():
+    layer = tk.layers.TTConv1D(8, 3, dilation_rate=2, rank=3)
+    layer.build((None, 9, 4))
+    assert layer.plan().positions == (9, 5)
 
 
 @pytest.mark.parametrize("padding", ["same", "causal"])

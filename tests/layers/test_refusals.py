@@ -117,4 +117,4 @@ def test_the_base_class_cannot_be_planned():
     layer = tk.layers.FactorizedLayer(TRAIN)
     layer.built = True
     with pytest.raises(TypeError, match="FactorizedLayer is abstract"):
-        layer.plan((2, 8))
+        layer.plan()
