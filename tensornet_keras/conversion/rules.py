@@ -146,8 +146,11 @@ def fill_dense(dense, layer: FactorizedLayer) -> None:
     dense.kernel.assign(ops.convert_to_numpy(layer.kernel))
     dense.kernel.trainable = any(core.trainable for core in layer.cores)
     _fill_bias(dense, layer)
-    if isinstance(layer.activation, keras.layers.Layer):
-        surgery.copy_state(layer.activation, dense.activation)
+    ours, theirs = dense.activation, layer.activation
+    if isinstance(theirs, keras.layers.Layer) and theirs.built:
+        if not ours.built:
+            ours.build_from_config(theirs.get_build_config())
+        surgery.copy_state(theirs, ours)
 
 
 def _fill_bias(ours, theirs) -> None:

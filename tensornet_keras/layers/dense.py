@@ -65,7 +65,6 @@ class FactorizedDense(FactorizedLayer):
         )
         self.units = validation.positive_integer(units, "units")
         self.supports_masking = True
-        self.input_spec = keras.layers.InputSpec(min_ndim=2)
 
     def build(self, input_shape):
         if input_shape[-1] is None:

@@ -95,6 +95,7 @@ class FactorizedLayer(keras.layers.Layer):
                 planning_batch, "planning_batch"
             )
         self.planning_batch = planning_batch
+        self.input_spec = keras.layers.InputSpec(min_ndim=2)
         self.bias = None
         self._cores = []
         self._built_shape = None

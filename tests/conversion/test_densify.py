@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
@@ -121,8 +122,9 @@ def test_the_weights_of_a_layer_used_as_activation_come_along():
     prelu = keras.layers.PReLU(alpha_initializer="ones")
     layer = tk.layers.TTDense(6, rank=2, activation=prelu)
     model = keras.Sequential([keras.Input((8,)), layer])
-    prelu.alpha.assign(np.linspace(0.1, 0.6, 6))
     x = np.random.default_rng(0).normal(size=(4, 8)).astype("float32")
+    model(x)  # builds the activation
+    prelu.alpha.assign(np.linspace(0.1, 0.6, 6))
     dense = tk.densify(model)
     before = model.predict(x, verbose=0)
     after = dense.predict(x, verbose=0)
