@@ -35,7 +35,8 @@ def compiled(function):
     if name() == "tensorflow":
         import tensorflow as tf
 
-        return tf.function(function)
+        # Keras and our own code branch on Python values only.
+        return tf.function(function, autograph=False)
     if name() == "jax":
         import jax
 

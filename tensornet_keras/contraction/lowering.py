@@ -4,8 +4,8 @@ An order is a tuple of trees of cores; each tree is merged (weights only),
 and the input meets the merged weights one after another. An activation in
 row-major order is never permuted when the contracted labels stand together
 in memory: with the labels before them as a stack, the weight multiplies from
-the left, `(new, contracted) @ (contracted, rest)`, so that a tensor train
-swept from either end needs no transposition at all.
+the left, `(new, contracted) @ (contracted, rest)`, so that the tensor train
+of a matrix, swept from either end, needs no transposition of an activation.
 """
 
 from __future__ import annotations
