@@ -21,7 +21,10 @@ from keras import (
 from tensornet_keras import formats, validation
 from tensornet_keras.contraction import Plan
 from tensornet_keras.contraction.execute import dense_kernel
-from tensornet_keras.layers.initializers import initial_cores
+from tensornet_keras.layers.initializers import (
+    check_initializer,
+    initial_cores,
+)
 
 # Arguments of the Keras layers that a factorized kernel cannot have.
 REFUSED = {
@@ -86,6 +89,7 @@ class FactorizedLayer(keras.layers.Layer):
         self.activation = activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
+        check_initializer(self.kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)

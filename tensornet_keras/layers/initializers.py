@@ -38,7 +38,7 @@ def initial_cores(network: TensorNetwork, initializer) -> list[np.ndarray]:
         ValueError: If the initializer is of another kind, or its mean is not
             zero.
     """
-    variance = kernel_variance(network, initializer)
+    variance = kernel_variance(network.weight_shape, initializer)
     generator = np.random.default_rng(_seed(initializer))
     cores = [
         _semi_orthogonal(network, labels, shape, generator)
@@ -59,11 +59,11 @@ def initial_cores(network: TensorNetwork, initializer) -> list[np.ndarray]:
     ]
 
 
-def kernel_variance(network: TensorNetwork, initializer) -> float:
+def kernel_variance(shape: tuple[int, ...], initializer) -> float:
     """The variance that an initializer asks of a dense kernel.
 
     Args:
-        network: Gives the dense kernel's shape.
+        shape: Shape of the dense kernel, `(*window, input, output)`.
         initializer: A Keras initializer; see `initial_cores`.
 
     Raises:
@@ -73,7 +73,7 @@ def kernel_variance(network: TensorNetwork, initializer) -> float:
     if isinstance(initializer, known.Zeros):
         return 0.0
     if isinstance(initializer, known.VarianceScaling):
-        return _scaled_variance(network.weight_shape, initializer)
+        return _scaled_variance(shape, initializer)
     if isinstance(initializer, known.RandomNormal):
         _refuse_mean(initializer, initializer.mean)
         return initializer.stddev**2
@@ -89,6 +89,18 @@ def kernel_variance(network: TensorNetwork, initializer) -> float:
         f"or Zeros. Received: kernel_initializer={initializer!r}. "
         "Choose one of these: a factorized kernel is matched in variance."
     )
+
+
+def check_initializer(initializer) -> None:
+    """Refuses an initializer that cannot be matched in variance.
+
+    Args:
+        initializer: A Keras initializer; see `initial_cores`.
+
+    Raises:
+        ValueError: If it is of another kind, or its mean is not zero.
+    """
+    kernel_variance((1, 1), initializer)
 
 
 def _scaled_variance(shape, initializer) -> float:

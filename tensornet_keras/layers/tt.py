@@ -32,6 +32,24 @@ class _TTConfig:
         return config
 
 
+class _TTConvolution(_TTConfig):
+    """Takes the arguments of a train in place of a format."""
+
+    def __init__(
+        self,
+        filters,
+        kernel_size,
+        rank=8,
+        input_modes=None,
+        output_modes=None,
+        *,
+        pad=False,
+        **kwargs,
+    ):
+        train = TensorTrain(rank, input_modes, output_modes, pad)
+        super().__init__(filters, kernel_size, train, **kwargs)
+
+
 @keras.saving.register_keras_serializable(package="tensornet_keras")
 class TTDense(_TTConfig, FactorizedDense):
     """The TT-layer of Novikov et al. 2015: a dense layer in tensor-train form.
@@ -87,7 +105,7 @@ class TTDense(_TTConfig, FactorizedDense):
 
 
 @keras.saving.register_keras_serializable(package="tensornet_keras")
-class TTConv1D(_TTConfig, FactorizedConv1D):
+class TTConv1D(_TTConvolution, FactorizedConv1D):
     """The TT-conv layer of Garipov et al. 2016, over 1 spatial axis.
 
     Args:
@@ -127,23 +145,9 @@ class TTConv1D(_TTConfig, FactorizedConv1D):
         Garipov et al. 2016, https://arxiv.org/abs/1611.03214, section 4.
     """
 
-    def __init__(
-        self,
-        filters,
-        kernel_size,
-        rank=8,
-        input_modes=None,
-        output_modes=None,
-        *,
-        pad=False,
-        **kwargs,
-    ):
-        train = TensorTrain(rank, input_modes, output_modes, pad)
-        super().__init__(filters, kernel_size, train, **kwargs)
-
 
 @keras.saving.register_keras_serializable(package="tensornet_keras")
-class TTConv2D(_TTConfig, FactorizedConv2D):
+class TTConv2D(_TTConvolution, FactorizedConv2D):
     """The TT-conv layer of Garipov et al. 2016, over 2 spatial axes.
 
     Args:
@@ -183,23 +187,9 @@ class TTConv2D(_TTConfig, FactorizedConv2D):
         Garipov et al. 2016, https://arxiv.org/abs/1611.03214, section 4.
     """
 
-    def __init__(
-        self,
-        filters,
-        kernel_size,
-        rank=8,
-        input_modes=None,
-        output_modes=None,
-        *,
-        pad=False,
-        **kwargs,
-    ):
-        train = TensorTrain(rank, input_modes, output_modes, pad)
-        super().__init__(filters, kernel_size, train, **kwargs)
-
 
 @keras.saving.register_keras_serializable(package="tensornet_keras")
-class TTConv3D(_TTConfig, FactorizedConv3D):
+class TTConv3D(_TTConvolution, FactorizedConv3D):
     """The TT-conv layer of Garipov et al. 2016, over 3 spatial axes.
 
     Args:
@@ -238,17 +228,3 @@ class TTConv3D(_TTConfig, FactorizedConv3D):
     Reference:
         Garipov et al. 2016, https://arxiv.org/abs/1611.03214, section 4.
     """
-
-    def __init__(
-        self,
-        filters,
-        kernel_size,
-        rank=8,
-        input_modes=None,
-        output_modes=None,
-        *,
-        pad=False,
-        **kwargs,
-    ):
-        train = TensorTrain(rank, input_modes, output_modes, pad)
-        super().__init__(filters, kernel_size, train, **kwargs)

@@ -74,9 +74,8 @@ def test_what_is_no_format(format):
     ids=["ones", "orthogonal", "identity", "constant", "function"],
 )
 def test_initializers_that_cannot_be_matched_in_variance(initializer):
-    layer = TTDense(8, kernel_initializer=initializer)
     with pytest.raises(ValueError, match="variance-scaling.*Received: kernel_"):
-        layer.build((None, 8))
+        TTDense(8, kernel_initializer=initializer)
 
 
 @pytest.mark.parametrize(
@@ -88,10 +87,9 @@ def test_initializers_that_cannot_be_matched_in_variance(initializer):
     ],
 )
 def test_initializers_of_another_mean_than_zero(initializer):
-    layer = TTDense(8, kernel_initializer=initializer)
     name = type(initializer).__name__
     with pytest.raises(ValueError, match=f"mean of zero.*{name}"):
-        layer.build((None, 8))
+        TTDense(8, kernel_initializer=initializer)
 
 
 @pytest.mark.parametrize(
