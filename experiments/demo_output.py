@@ -86,10 +86,7 @@ def show_conversion(report):
     for row in report.replaced:
         table.add_row(
             row.path.split("/")[-1],
-            " x ".join(
-                "·".join(map(str, modes))
-                for modes in (row.input_modes, row.output_modes)
-            ),
+            row.modes,
             ", ".join(map(str, row.ranks)),
             f"{row.params_before:,}",
             f"{row.params_after:,}",

@@ -17,6 +17,26 @@ def is_integer(value) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
+def boolean(value, name: str) -> bool:
+    """`value`, which must be True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(
+            f"`{name}` must be True or False. Received: {name}={value!r} "
+            f"(a {type(value).__name__}). Pass {name}=True or {name}=False."
+        )
+    return value
+
+
+def one_of(value, choices: tuple[str, ...], name: str) -> str:
+    """`value`, which must be one of these names."""
+    if value not in choices:
+        raise ValueError(
+            f"`{name}` must be one of {list(choices)}. "
+            f"Received: {name}={value!r}. Choose one of these names."
+        )
+    return value
+
+
 def positive_integer(value, name: str) -> int:
     """`value` as an int of at least 1."""
     if not is_integer(value):
@@ -51,9 +71,9 @@ def integer_tuple(value, name: str) -> tuple[int, ...]:
 
 
 def rank(value, name: str = "rank"):
-    """A rank as a user writes it: int, tuple of ints, share or `None`."""
-    if value is None:
-        return None
+    """A rank as a user writes it: int, tuple, share, `"vbmf"` or `None`."""
+    if value is None or (isinstance(value, str) and value == "vbmf"):
+        return value
     if is_integer(value):
         return positive_integer(value, name)
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
@@ -62,7 +82,7 @@ def rank(value, name: str = "rank"):
         return integer_tuple(value, name)
     raise TypeError(
         f"`{name}` must be an int, a tuple of ints (one per bond), a float "
-        "in (0, 1] (a share of the dense parameters) or None. "
+        "in (0, 1] (a share of the dense parameters), 'vbmf' or None. "
         f"Received: {name}={value!r}. Pass for example {name}=8."
     )
 

@@ -31,8 +31,7 @@ class LayerRow:
         params_before: Parameters of the source layer.
         params_after: Parameters of the layer that took its place.
         format: Catalog name of the format; `None` if kept.
-        input_modes: Modes of the input side; `None` if kept.
-        output_modes: Modes of the output side; `None` if kept.
+        modes: Modes of both sides, such as `"8·8 x 4·4"`; `None` if kept.
         ranks: Ranks of the bonds; `None` if kept.
         relative_error: Frobenius norm of the kernel's change over that of
             the kernel; `None` if kept.
@@ -45,8 +44,7 @@ class LayerRow:
     params_before: int
     params_after: int
     format: str | None = None
-    input_modes: tuple[int, ...] | None = None
-    output_modes: tuple[int, ...] | None = None
+    modes: str | None = None
     ranks: tuple[int, ...] | None = None
     relative_error: float | None = None
 
@@ -85,8 +83,7 @@ class LayerRow:
             before,
             after,
             format.name,
-            format.input_modes,
-            format.output_modes,
+            format.describe_modes(),
             format.rank,
             relative_error,
         )
@@ -177,7 +174,7 @@ def _cells(row: LayerRow) -> list[str]:
         modes = ranks = ratio = error = ""
     else:
         action = f"{REPLACED}: {row.format}"
-        modes = f"{_dotted(row.input_modes)} x {_dotted(row.output_modes)}"
+        modes = row.modes
         ranks = " ".join(map(str, row.ranks))
         ratio = f"{row.params_before / max(1, row.params_after):.2f}"
         error = f"{row.relative_error:.3g}"
@@ -192,7 +189,3 @@ def _cells(row: LayerRow) -> list[str]:
         ratio,
         error,
     ]
-
-
-def _dotted(modes) -> str:
-    return "·".join(map(str, modes))

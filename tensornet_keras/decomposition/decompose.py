@@ -2,77 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass, field
-
 import numpy as np
-import opt_einsum
 
 from tensornet_keras import formats, validation
+from tensornet_keras.decomposition.decomposition import Decomposition, Target
 from tensornet_keras.decomposition.tt_svd import tt_svd
-from tensornet_keras.decomposition.unfolding import BLOCK_SIZE, working_dtype
+from tensornet_keras.decomposition.unfolding import BLOCK_SIZE
 from tensornet_keras.formats import Format, TensorTrain
 
-# Each takes the weight, the bound format and the error (or None), and returns
-# the format of the ranks obtained, its cores and their relative error.
+# Each takes the weight, the bound format and a Target, and returns a
+# Decomposition: the format of the ranks obtained, its cores, their error.
 ALGORITHMS = {
     TensorTrain: tt_svd,
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Decomposition:
-    """A dense weight as a format and the cores that stand for it.
-
-    Args:
-        format: The bound format, with the ranks obtained.
-        cores: One array a core, in the shapes of `format.core_shapes`.
-        relative_error: Frobenius norm of the difference from what was
-            decomposed, over the norm of that.
-
-    Raises:
-        ValueError: If the format is unbound or the shapes of the cores are
-            not the format's.
-    """
-
-    format: Format
-    cores: tuple[np.ndarray, ...] = field(repr=False)
-    relative_error: float
-
-    def __post_init__(self):
-        if not self.format.is_bound:
-            raise ValueError(
-                "A decomposition needs a format that is bound to sizes. "
-                f"Received: format={self.format!r}. "
-                "Pass the format of a built layer, or format.bind(...)."
-            )
-        object.__setattr__(self, "cores", tuple(map(np.asarray, self.cores)))
-        shapes = tuple(core.shape for core in self.cores)
-        if shapes != self.format.core_shapes:
-            raise ValueError(
-                "Cores must have the shapes of their format, "
-                f"{self.format.core_shapes}. Received: cores of shapes "
-                f"{shapes}. Pass the cores that belong to the format."
-            )
-
-    def to_dense(self) -> np.ndarray:
-        """The weight that the cores stand for.
-
-        Returns:
-            An array of the shape `format.dense_shape`, in the dtype of the
-            cores.
-        """
-        network = self.format.network
-        dtype = self.cores[0].dtype
-        cores = [core.astype(working_dtype(dtype)) for core in self.cores]
-        dense = opt_einsum.contract(network.equation, *cores)
-        *_, rows, columns = network.weight_shape
-        dense = dense.reshape(network.padded_shape)[..., :rows, :columns]
-        return np.ascontiguousarray(dense, dtype)
-
-
 def decompose(
-    weight, format: Format | str | dict, error: float | None = None
+    weight,
+    format: Format | str | dict,
+    error: float | None = None,
+    *,
+    tolerance: float = Target.tolerance,
+    max_iterations: int = Target.max_iterations,
+    seed: int = Target.seed,
 ) -> Decomposition:
     r"""Approximates a dense weight by the cores of a format.
 
@@ -93,11 +45,15 @@ def decompose(
         error: Relative error to stay within, in [0, 1), in place of a rank.
             0 keeps the full rank. The rounding of the dtype adds to errors
             near its resolution. `None` leaves the ranks to the format.
+        tolerance: An iterative algorithm (HOOI, CP-ALS, network ALS) has
+            converged once a pass lowers the relative error by less.
+        max_iterations: Most passes of an iterative algorithm.
+        seed: Seed of what an algorithm draws at random.
 
     Returns:
         The bound format with the ranks obtained, its cores (in the weight's
-        dtype, of equal Frobenius norms), and the relative error measured on
-        these cores.
+        dtype, of equal Frobenius norms), the relative error measured on
+        these cores, and whether an iterative algorithm converged.
 
     Raises:
         TypeError: If the weight is not of a floating dtype.
@@ -125,7 +81,13 @@ def decompose(
     format = _bound(formats.get(format), weight.shape, error)
     if error is not None:
         error = validation.relative_error(error)
-    return Decomposition(*_algorithm_of(format)(weight, format, error))
+    target = Target(
+        error,
+        validation.non_negative(tolerance, "tolerance"),
+        validation.positive_integer(max_iterations, "max_iterations"),
+        seed,
+    )
+    return _algorithm_of(format)(weight, format, target)
 
 
 def _checked_weight(weight) -> np.ndarray:
@@ -181,11 +143,12 @@ def _bound(format: Format, shape: tuple[int, ...], error) -> Format:
                 "Pass an unbound format, or the weight it belongs to."
             )
         return format.cut()
-    if format.rank is None:
-        # Binding needs a rank; the error decides on it later.
-        format = dataclasses.replace(format, rank=1)
     *window, rows, columns = shape
-    return format.bind((rows,), (columns,), tuple(window)).cut()
+    sizes = ((rows,), (columns,), tuple(window))
+    if format.rank is None or format.rank == "vbmf":
+        # The error, or the noise, decides on the ranks later.
+        return format.shaped(*sizes)
+    return format.bind(*sizes).cut()
 
 
 def _algorithm_of(format: Format):

@@ -15,7 +15,7 @@ import numpy as np
 from tensornet_keras import validation
 from tensornet_keras.decomposition import chain as chains
 from tensornet_keras.decomposition.chain import Chain
-from tensornet_keras.decomposition.decompose import Decomposition
+from tensornet_keras.decomposition.decomposition import Decomposition
 from tensornet_keras.decomposition.svd import truncated_svd
 from tensornet_keras.decomposition.tt_svd import tail_norm
 from tensornet_keras.formats import TensorTrain

@@ -16,6 +16,7 @@ import numpy as np
 
 from tensornet_keras.decomposition import chain as chains
 from tensornet_keras.decomposition.chain import Chain
+from tensornet_keras.decomposition.decomposition import Decomposition, Target
 from tensornet_keras.decomposition.residual import (
     frobenius_norm,
     relative_error,
@@ -33,7 +34,9 @@ from tensornet_keras.formats.tensor_train import TensorTrain
 MOST_GROUPED_ROWS = 256
 
 
-def tt_svd(weight: np.ndarray, format: TensorTrain, error: float | None = None):
+def tt_svd(
+    weight: np.ndarray, format: TensorTrain, target: Target
+) -> Decomposition:
     """Tensor train of a matrix or of a convolution kernel.
 
     The sweep runs from the first core to the last. A bond that keeps all
@@ -43,14 +46,15 @@ def tt_svd(weight: np.ndarray, format: TensorTrain, error: float | None = None):
     Args:
         weight: A finite array of the shape `format.dense_shape`.
         format: A bound train. Its ranks are the largest allowed.
-        error: The relative error to stay within, or `None`. With it, every
-            bond keeps the fewest singular values that leave at most
-            `error / sqrt(bonds)` of the weight's norm; 0 keeps all.
+        target: With an error, every bond keeps the fewest singular values
+            that leave at most `error / sqrt(bonds)` of the weight's norm; 0
+            keeps all.
 
     Returns:
         The bound train of the ranks obtained, its cores in the weight's
         dtype, and the relative error of these cores.
     """
+    error = target.error
     weight = weight.reshape(-1, *weight.shape[-2:])
     modes = chains.site_modes(format)
     matrix = _padded(weight, format)
@@ -64,7 +68,7 @@ def tt_svd(weight: np.ndarray, format: TensorTrain, error: float | None = None):
     if _has_idle_ranks(chain):
         chain = chains.right_orthogonal(chain)
     format, cores = chains.to_cores(chain, format, weight.dtype)
-    return format, cores, _measured(weight, format, cores)
+    return Decomposition(format, cores, _measured(weight, format, cores))
 
 
 def tail_norm(error: float, order: int, dtype) -> float:

@@ -12,6 +12,7 @@ import dataclasses
 import math
 from typing import ClassVar, Self
 
+from tensornet_keras import validation
 from tensornet_keras.network import TensorNetwork
 
 
@@ -23,18 +24,33 @@ class ShareTooSmall(ValueError):
 class Format(abc.ABC):
     """Shapes and ranks of the cores that stand for a dense weight.
 
-    Subclasses are frozen dataclasses with a `name` for the catalog. Their
-    own fields come first; the three fields below are filled in by `bind`.
+    Subclasses are frozen dataclasses with a `name` for the catalog. The rank
+    comes first, then their own fields; `bind` fills in the last three below.
 
     Args:
+        rank: Bond sizes. An int is used for every bond and cut to what each
+            can carry; a tuple has one int per bond and is kept as written; a
+            float in (0, 1] is the share of the dense parameters to spend
+            with one rank for all bonds, never exceeded; `"vbmf"` lets
+            `decompose` and `convert` find the rank that stands out of the
+            noise; `None` leaves the ranks to their `error=`. A layer trained
+            from scratch refuses the last two.
+        rank_multiple: Ranks are made multiples of this, as far as the bonds
+            carry it: rounded up, and down for a share. A tuple is kept.
         input_dims: Dimensions of the weight's input side, for a dense layer
             `(input_size,)`. `None` while unbound.
         output_dims: Dimensions of its output side. `None` while unbound.
         window: Kernel size of a convolution, `()` for a matrix.
+
+    Raises:
+        ValueError: If a rank is below 1 or a share outside (0, 1].
+        TypeError: If an argument is of another type.
     """
 
     name: ClassVar[str]
 
+    rank: int | float | str | tuple[int, ...] | None = None
+    rank_multiple: int = dataclasses.field(default=1, kw_only=True)
     input_dims: tuple[int, ...] | None = dataclasses.field(
         default=None, kw_only=True
     )
@@ -43,7 +59,13 @@ class Format(abc.ABC):
     )
     window: tuple[int, ...] = dataclasses.field(default=(), kw_only=True)
 
-    @abc.abstractmethod
+    def __post_init__(self):
+        object.__setattr__(self, "rank", validation.rank(self.rank))
+        multiple = validation.positive_integer(
+            self.rank_multiple, "rank_multiple"
+        )
+        object.__setattr__(self, "rank_multiple", multiple)
+
     def bind(
         self,
         input_dims: tuple[int, ...],
@@ -65,23 +87,135 @@ class Format(abc.ABC):
             ValueError: If the modes do not fit the sizes, the ranks are of
                 the wrong count, or the format is bound to other sizes.
         """
+        self._refuse_other_sizes(input_dims, output_dims, window)
+        if self.is_bound:
+            return self
+        if self.rank is None or isinstance(self.rank, str):
+            raise ValueError(
+                "A format needs a rank before it is bound to sizes. "
+                f"Received: rank={self.rank!r}. Pass rank= (an int, a tuple "
+                "or a share), or leave it out and pass error= to `decompose` "
+                "or `convert`, which take rank='vbmf' too."
+            )
+        shape = self.shaped(input_dims, output_dims, window)
+        return shape.with_rank(shape.resolved(self.rank))
+
+    def shaped(
+        self,
+        input_dims: tuple[int, ...],
+        output_dims: tuple[int, ...],
+        window: tuple[int, ...] = (),
+    ) -> Self:
+        """This format bound to these sizes with every rank 1.
+
+        Args:
+            input_dims: As in `bind`.
+            output_dims: As in `bind`.
+            window: As in `bind`.
+        """
+        self._refuse_other_sizes(input_dims, output_dims, window)
+        shape = self._shaped(
+            validation.integer_tuple(input_dims, "input_dims"),
+            validation.integer_tuple(output_dims, "output_dims"),
+            validation.integer_tuple(window, "window"),
+        )
+        return dataclasses.replace(shape, rank=(1,) * shape.num_bonds)
+
+    @abc.abstractmethod
+    def _shaped(self, input_dims, output_dims, window) -> Self:
+        """This format with these sizes and its modes filled in.
+
+        The rank is left as it is: `shaped` replaces it.
+        """
+
+    @property
+    @abc.abstractmethod
+    def num_bonds(self) -> int:
+        """How many ranks a bound format has."""
 
     @property
     @abc.abstractmethod
     def network(self) -> TensorNetwork:
-        """The network of a bound format."""
+        """The network of a bound format; its bonds are in rank order."""
 
-    @abc.abstractmethod
     def attainable_ranks(self) -> tuple[int, ...]:
         """The largest useful rank of every bond of a bound format."""
+        network = self.network
+        return tuple(network.attainable(label) for label, _ in network.bonds)
 
-    @abc.abstractmethod
     def with_rank(self, rank: tuple[int, ...]) -> Self:
         """This bound format with other ranks, kept as written.
 
         Args:
             rank: One rank per bond.
+
+        Raises:
+            ValueError: If the count is not the number of bonds.
         """
+        rank = validation.integer_tuple(rank, "rank")
+        if len(rank) != self.num_bonds:
+            where = f" and window {self.window}" if self.window else ""
+            raise ValueError(
+                "A tuple `rank` must have one entry per bond: "
+                f"{self.num_bonds} for modes {self.describe_modes()}{where}. "
+                f"Received: rank={rank}, {len(rank)} entries. "
+                f"Pass {self.num_bonds} ints, or a single int for every bond."
+            )
+        return dataclasses.replace(self, rank=rank)
+
+    def resolved(self, rank) -> tuple[int, ...]:
+        """A rank as a user writes it, as one int per bond.
+
+        Args:
+            rank: An int, a tuple or a share.
+
+        Returns:
+            One int per bond: a tuple as it is, else multiples of
+            `rank_multiple`, cut to the attainable ranks.
+
+        Raises:
+            ShareTooSmall: If not even rank 1 keeps within a share.
+        """
+        if isinstance(rank, tuple):
+            return rank
+        if isinstance(rank, float):
+            return self._largest_within(rank)
+        return self._common(self.rounded_up(rank))
+
+    def rounded_up(self, rank: int) -> int:
+        """The next multiple of `rank_multiple`.
+
+        Args:
+            rank: A rank.
+        """
+        return -(-rank // self.rank_multiple) * self.rank_multiple
+
+    def _common(self, rank: int) -> tuple[int, ...]:
+        """One rank for all bonds, cut to what each can carry."""
+        return tuple(min(rank, limit) for limit in self.attainable_ranks())
+
+    def _largest_within(self, share: float) -> tuple[int, ...]:
+        """The largest common rank that spends at most the share."""
+        budget = share * self.dense_params
+        step = self.rank_multiple
+
+        def spent(steps: int) -> int:
+            return self.with_rank(self._common(steps * step)).num_params
+
+        if spent(1) > budget:
+            raise ShareTooSmall(
+                "A share of the dense parameters must allow rank "
+                f"{step}, which takes {spent(1) / self.dense_params:.4g} of "
+                f"them here. Received: rank={share}. Pass a larger share."
+            )
+        low, high = 1, -(-max(self.attainable_ranks(), default=1) // step)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if spent(middle) <= budget:
+                low = middle
+            else:
+                high = middle - 1
+        return self._common(low * step)
 
     def cut(self) -> Self:
         """This bound format with ranks cut to the attainable ones."""
@@ -131,6 +265,11 @@ class Format(abc.ABC):
     @abc.abstractmethod
     def describe_modes(self) -> str:
         """The modes of a bound format on one short line."""
+
+    def __str__(self) -> str:
+        if not self.is_bound:
+            return f"{self.name}(rank={self.rank})"
+        return f"{self.name}({self.describe_modes()}, ranks {self.rank})"
 
     def to_config(self) -> dict:
         """This format as plain data, for a layer's config."""

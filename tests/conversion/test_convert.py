@@ -231,6 +231,6 @@ def test_kernels_of_padded_layers_are_cropped():
         rank=100, input_modes=(3, 6), output_modes=(4, 5), pad=True
     )
     small, report = tk.convert(model, padded, min_compression=0)
-    assert report.rows[0].input_modes == (3, 6)
+    assert report.rows[0].modes == "3·6 x 4·5"
     assert dataclasses.asdict(report.rows[0])["ranks"] == (12,)
     assert_same_function(model, small, numbers(3, 17))

@@ -61,8 +61,7 @@ def test_a_row_tells_what_the_layer_holds(model, conversion):
     layer = small.get_layer("conv")
     assert row.format == "tt"
     assert row.ranks == layer.format.rank
-    assert row.input_modes == layer.format.input_modes
-    assert row.output_modes == layer.format.output_modes
+    assert row.modes == layer.format.describe_modes()
     assert row.params_before == model.get_layer("conv").count_params()
     assert row.params_after == layer.count_params()
 
