@@ -74,14 +74,23 @@ def test_sizes_above_the_legs_are_refused():
         ({"bonds": BONDS[:1]}, "b"),
         ({"legs": LEGS[1:]}, "i1"),
         ({"cores": CORES[:2]}, "b"),
-        ({"cores": (*CORES, ("a",))}, "a"),
-        ({"cores": (*CORES, ("i1",))}, "i1"),
         ({"bonds": (*BONDS, ("c", 2))}, "c"),
     ],
 )
 def test_labels_on_the_wrong_number_of_cores_are_named(changes, label):
     with pytest.raises(ValueError, match=f"Received: labels .*'{label}'"):
         network(**changes)
+
+
+def test_a_label_twice_on_a_core_is_refused():
+    with pytest.raises(ValueError, match=r"each label once.*'a', 'a'"):
+        network(cores=(*CORES, ("a", "a")))
+
+
+def test_legs_and_bonds_may_be_on_more_cores():
+    wider = network(cores=(*CORES, ("a", "i1")))
+    assert wider.num_params == network().num_params + 2 * 2
+    assert wider.weight_shape == network().weight_shape
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ class Machine:
         bytes_shuffled: Bytes a second when axes are permuted.
         launch: Seconds that starting an operation takes.
         stacked: Seconds that each product of a stack takes on top.
+        window_adds: Multiply-adds a second of a depthwise convolution.
         thin: Extents of (rows, columns, contracted) at which a product runs
             at half the rate.
         itemsize: Bytes of a number.
@@ -33,6 +34,7 @@ class Machine:
     bytes_shuffled: float = 3e9
     launch: float = 1.2e-5
     stacked: float = 1.5e-7
+    window_adds: float = 6e9
     thin: tuple[float, float, float] = (8.0, 12.0, 12.0)
     itemsize: int = 4
 
@@ -45,12 +47,13 @@ class Shapes:
     """Kind of a step and the shapes it works on.
 
     Args:
-        kind: `"matmul"` (left, right), `"convolve"` (input, kernel, output)
-            or `"move"` (what is permuted or resized).
+        kind: `"matmul"` (left, right), `"convolve"` and `"depthwise"`
+            (input, kernel, output), `"gather"` (table, output) or `"move"`
+            (what is permuted or resized).
         operands: The shapes.
     """
 
-    kind: Literal["matmul", "convolve", "move"]
+    kind: Literal["matmul", "convolve", "depthwise", "gather", "move"]
     operands: tuple[tuple[int, ...], ...]
 
 
@@ -63,9 +66,9 @@ def multiply_adds(shapes: Shapes) -> int:
     if shapes.kind == "matmul":
         stack, rows, contracted, columns = _product(*shapes.operands)
         return stack * rows * contracted * columns
-    if shapes.kind == "convolve":
-        _, kernel, (batch, positions, _) = shapes.operands
-        return batch * positions * math.prod(kernel)
+    if shapes.kind in ("convolve", "depthwise"):
+        _, kernel, (batch, *positions, _) = shapes.operands
+        return batch * math.prod(positions) * math.prod(kernel)
     return 0
 
 
@@ -77,20 +80,25 @@ def seconds(shapes: Shapes, machine: Machine = CPU) -> float:
         machine: Rates of the device.
     """
     if shapes.kind == "matmul":
-        return _matmul_seconds(*_product(*shapes.operands), machine)
+        lone = len(shapes.operands[0]) != len(shapes.operands[1])
+        return _matmul_seconds(*_product(*shapes.operands), machine, lone)
     if shapes.kind == "convolve":
         return _convolve_seconds(*shapes.operands, machine)
-    traffic = 2 * math.prod(shapes.operands[0]) * machine.itemsize
+    if shapes.kind == "depthwise":
+        return _depthwise_seconds(shapes, machine)
+    traffic = 2 * math.prod(shapes.operands[-1]) * machine.itemsize
     return traffic / machine.bytes_shuffled + machine.launch
 
 
 def _product(left, right) -> tuple[int, int, int, int]:
     """(stack, rows, contracted, columns) of a product."""
-    stack = math.prod(left[:-2]) * math.prod(right[:-2])
+    stack = max(math.prod(left[:-2]), math.prod(right[:-2]))
     return stack, left[-2], left[-1], right[-1]
 
 
-def _matmul_seconds(stack, rows, contracted, columns, machine) -> float:
+def _matmul_seconds(
+    stack, rows, contracted, columns, machine, lone=True
+) -> float:
     # Both orders of the operands run alike: rows and columns are sorted.
     short, long = sorted((rows, columns))
     extents = (long, short, contracted)
@@ -102,18 +110,29 @@ def _matmul_seconds(stack, rows, contracted, columns, machine) -> float:
     numbers = rows * columns + contracted * max(rows, columns)
     traffic = stack * numbers * machine.itemsize / machine.bytes_moved
     # A lone matrix is read once, however often it is used in a stack.
-    traffic += contracted * short * machine.itemsize / machine.bytes_moved
+    reads = 1 if lone else stack
+    traffic += (
+        reads * contracted * short * machine.itemsize / machine.bytes_moved
+    )
     overhead = machine.stacked * stack if stack > 1 else 0.0
     return max(arithmetic, traffic) + overhead + machine.launch
 
 
 def _convolve_seconds(inputs, kernel, outputs, machine) -> float:
     *window, channels, filters = kernel
-    batch, positions, _ = outputs
+    batch, *positions, _ = outputs
+    places = batch * math.prod(positions)
     patch = math.prod(window) * channels
-    product = _matmul_seconds(1, batch * positions, patch, filters, machine)
+    product = _matmul_seconds(1, places, patch, filters, machine)
     moved = math.prod(inputs) + math.prod(outputs)
     if math.prod(window) > 1:
         # The patches of few channels are gathered, not read in order.
-        moved += batch * positions * patch / min(channels, 4)
+        moved += places * patch / min(channels, 4)
     return product + moved * machine.itemsize / machine.bytes_moved
+
+
+def _depthwise_seconds(shapes, machine) -> float:
+    inputs, _, outputs = shapes.operands
+    moved = (math.prod(inputs) + math.prod(outputs)) * machine.itemsize
+    arithmetic = multiply_adds(shapes) / machine.window_adds
+    return arithmetic + moved / machine.bytes_moved + machine.launch

@@ -15,17 +15,18 @@ import keras
 from keras import ops
 
 from tensornet_keras.contraction.plan import (
-    AFTER,
     BATCH,
-    BEFORE,
     IN,
     OUT,
     Convolve,
+    Gather,
     Groups,
     Matmul,
     Plan,
     Resize,
     Transpose,
+    after,
+    before,
 )
 from tensornet_keras.contraction.search import kernel_plan
 from tensornet_keras.network import TensorNetwork
@@ -53,20 +54,31 @@ class Convolution:
     groups: int = 1
 
 
-def execute(plan: Plan, inputs, cores, convolution: Convolution | None = None):
+def execute(
+    plan: Plan,
+    inputs,
+    cores,
+    convolution: Convolution | None = None,
+    dtype: str | None = None,
+):
     """Applies the network of `plan` to an input.
 
     Args:
         plan: A plan for the network that the cores belong to.
         inputs: Tensor `(batch, ..., input_size)`; of a convolution
             `(batch, *spatial, channels)`, or `(batch, channels, *spatial)`
-            if the data format says so.
+            if the data format says so; of a table, ids of any shape; with
+            batch legs `(batch, ..., *batch legs, input_size)`.
         cores: One tensor per core, in the network's order.
         convolution: How the window slides; for networks with a window.
+        dtype: Type in which rows of a table are joined. `None` is that of
+            the cores; other inputs have a type of their own.
 
     Returns:
         A tensor of the input's type with the last (or channel) axis replaced
-        by the output's.
+        by the output's; of a table, with the output's axis added. An id that
+        is not below the number of rows gets what the backend's own look-up
+        gives: an error, or NaN on JAX.
 
     Example:
 
@@ -85,13 +97,18 @@ def execute(plan: Plan, inputs, cores, convolution: Convolution | None = None):
     if moved:
         inputs = ops.moveaxis(inputs, 1, -1)
     run = _Run(plan.network, inputs, convolution, moved)
+    if plan.network.labels_of("lookup"):
+        run.dtype = dtype or keras.backend.standardize_dtype(cores[0].dtype)
     output = run.steps(plan, [*_weights(cores), inputs])
     if convolution is None:
-        return ops.reshape(output, (*run.leading, plan.network.output_size))
+        batch = (run.sizes[x] for x in plan.network.labels_of("batch"))
+        shape = (*run.leading, *batch, plan.network.output_size)
+        return ops.reshape(output, shape)
     if plan.rebuilds:
         return output
-    shape = run.shape(((BATCH,), (AFTER,), (OUT,)))
-    output = ops.reshape(output, (shape[0], *run.spatial_after, shape[2]))
+    axes = range(len(convolution.strides))
+    shape = run.shape(((BATCH,), *((after(axis),) for axis in axes), (OUT,)))
+    output = ops.reshape(output, shape)
     return ops.moveaxis(output, -1, 1) if moved else output
 
 
@@ -142,7 +159,8 @@ class _Run:
             convolution is None or convolution.data_format == "channels_last"
         )
         self.dtype = None if inputs is None else inputs.dtype
-        self.spatial_before = self.spatial_after = ()
+        # Sizes that are known only when the layer runs.
+        self.dynamic_sizes = {}
         self.sizes = network.sizes | {
             IN: network.input_size,
             OUT: network.output_size,
@@ -170,18 +188,25 @@ class _Run:
 
     def _measure(self, inputs) -> None:
         """Reads the sizes of the batch and of the spatial axes."""
-        shape = inputs.shape
-        self.dynamic = ops.shape(inputs)
+        shape, dynamic = inputs.shape, ops.shape(inputs)
         if self.convolution is None:
-            self.leading = self.dynamic[:-1]
-            if sum(size is None for size in shape[:-1]) == 1:
-                self.leading = tuple(size or -1 for size in shape[:-1])
-            self.sizes[BATCH] = _known_product(shape[:-1])
+            rows = len(shape)
+            if not self.network.labels_of("lookup"):
+                rows -= 1 + len(self.network.labels_of("batch"))
+            self.leading = dynamic[:rows]
+            self.dynamic_sizes[BATCH] = dynamic[:rows]
+            self.sizes[BATCH] = _known_product(shape[:rows])
+            if sum(size is None for size in shape[:rows]) == 1:
+                known = (-1 if size is None else size for size in shape[:rows])
+                self.leading = tuple(known)
             return
-        spatial = slice(1, -1) if self.channels_last else slice(2, None)
         self.sizes[BATCH] = shape[0]
-        self.sizes[BEFORE] = _known_product(shape[spatial])
-        self.spatial_before = self.dynamic[spatial]
+        self.dynamic_sizes[BATCH] = dynamic[:1]
+        first = 1 if self.channels_last else 2
+        for axis in range(len(shape) - 2):
+            self.sizes[before(axis)] = shape[first + axis]
+            here = slice(first + axis, first + axis + 1)
+            self.dynamic_sizes[before(axis)] = dynamic[here]
 
     def _size(self, group) -> int | None:
         sizes = [self.sizes[label] for label in group]
@@ -192,17 +217,9 @@ class _Run:
         for label in group:
             known = self.sizes[label]
             if known is None:
-                known = self._dynamic_label(label)
+                known = math.prod(self.dynamic_sizes[label])
             size = size * known
         return size
-
-    def _dynamic_label(self, label):
-        axes = {
-            BATCH: self.dynamic[:1] if self.convolution else self.dynamic[:-1],
-            BEFORE: self.spatial_before,
-            AFTER: self.spatial_after,
-        }[label]
-        return math.prod(axes)
 
     def _run(self, step, values):
         if isinstance(step, Matmul):
@@ -212,6 +229,8 @@ class _Run:
             return ops.matmul(left, right)
         if isinstance(step, Convolve):
             return self._convolve(step, *self._same_type(values, step))
+        if isinstance(step, Gather):
+            return self._gather(step, *values)
         if isinstance(step, Resize):
             return self._resize(step, *values)
         if isinstance(step, Transpose):
@@ -228,23 +247,50 @@ class _Run:
     def _convolve(self, step, inputs, kernel):
         how = self.convolution
         if self.channels_last and how.groups == 1:
-            kept, _, channels = self.shape(step.inputs)
-            inputs = ops.reshape(inputs, (kept, *self.spatial_before, channels))
+            inputs = ops.reshape(inputs, self.shape(step.inputs))
         kernel = ops.reshape(kernel, self.shape(step.kernel))
-        output = ops.conv(
+        slide = ops.depthwise_conv if step.depthwise else ops.conv
+        output = slide(
             inputs,
             kernel,
-            strides=how.strides,
+            strides=self._along(step, how.strides),
             padding=how.padding,
             data_format=(
                 "channels_last" if self.channels_last else "channels_first"
             ),
-            dilation_rate=how.dilation_rate,
+            dilation_rate=self._along(step, how.dilation_rate),
         )
-        axes = slice(1, -1) if self.channels_last else slice(2, None)
-        self.sizes[AFTER] = _known_product(output.shape[axes])
-        self.spatial_after = ops.shape(output)[axes]
+        first = 1 if self.channels_last else 2
+        for axis in step.axes:
+            self.sizes[after(axis)] = output.shape[first + axis]
+            here = slice(first + axis, first + axis + 1)
+            self.dynamic_sizes[after(axis)] = ops.shape(output)[here]
         return output
+
+    def _along(self, step, values):
+        """A setting of the window on the axes of this step, else 1."""
+        return tuple(
+            value if axis in step.axes else 1
+            for axis, value in enumerate(values)
+        )
+
+    def _gather(self, step, table, ids):
+        """Rows of the table, by those digits of the ids that index it."""
+        rows = self.shape((step.table[0],))[0]
+        table = ops.reshape(table, (rows, *self.shape((step.table[1],))))
+        ids = ops.reshape(ids, (-1,))
+        labels = self.network.labels_of("lookup")
+        index = ops.zeros_like(ids)
+        for label in step.table[0]:
+            below = labels[labels.index(label) + 1 :]
+            place = math.prod(self.sizes[x] for x in below)
+            digit = ops.mod(ops.floor_divide(ids, place), self.sizes[label])
+            index = index * self.sizes[label] + digit
+        # The rows that pad a table are no rows of it: an id of theirs must
+        # be refused like any other that is out of range.
+        known = ops.logical_and(ids >= 0, ids < self.network.input_size)
+        index = ops.where(known, index, rows)
+        return ops.cast(ops.take(table, index, axis=0), self.dtype)
 
     def _resize(self, step, value):
         value = ops.reshape(value, self.shape(step.groups))

@@ -1,11 +1,13 @@
 """Lowering: from an order of contraction to the steps of a plan.
 
 An order is a tuple of trees of cores; each tree is merged (weights only),
-and the input meets the merged weights one after another. An activation in
-row-major order is never permuted when the contracted labels stand together
-in memory: with the labels before them as a stack, the weight multiplies from
-the left, `(new, contracted) @ (contracted, rest)`, so that the tensor train
-of a matrix, swept from either end, needs no transposition of an activation.
+and the input meets the merged weights one after another. A label that both
+operands have is contracted once nothing to come has it; until then, or when
+the output has it, it is a stack of products. An activation in row-major order
+is never permuted when the contracted labels stand together in memory: with
+the labels before them as a stack, the weight multiplies from the left,
+`(new, contracted) @ (contracted, rest)`, so that the tensor train of a
+matrix, swept from either end, needs no transposition of an activation.
 """
 
 from __future__ import annotations
@@ -14,18 +16,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tensornet_keras.contraction.plan import (
-    AFTER,
     BATCH,
-    BEFORE,
     IN,
     OUT,
     Convolve,
+    Gather,
     Groups,
     Labels,
     Matmul,
     Resize,
     Step,
     Transpose,
+    after,
+    before,
 )
 from tensornet_keras.network import TensorNetwork
 
@@ -34,6 +37,14 @@ MOST_AXES = 6
 # A tree of cores: the number of one, or a pair of trees to be merged.
 Tree = int | tuple["Tree", "Tree"]
 Order = tuple[Tree, ...]
+
+
+# Keras has depthwise convolutions of one and two axes.
+MOST_DEPTHWISE_AXES = 2
+
+
+class CannotLower(Exception):
+    """An order needs an operation that Keras has not."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +63,14 @@ def lower(network: TensorNetwork, order: Order) -> tuple[Step, ...]:
         network: The network to contract.
         order: Trees of core numbers, in the order in which they meet the
             input. A single tree rebuilds the dense kernel.
+
+    Raises:
+        CannotLower: If the order needs an operation that Keras has not.
     """
     lowering = _Lowering(network)
-    if len(order) == 1:
+    if lowering.lookups:
+        lowering.look_up([lowering.merge(tree) for tree in order])
+    elif len(order) == 1:
         lowering.apply_kernel(lowering.kernel(order[0]))
     else:
         lowering.sweep([lowering.merge(tree) for tree in order])
@@ -91,72 +107,108 @@ class _Lowering:
         self.network = network
         self.steps: list[Step] = []
         self.window = network.labels_of("window")
+        self.batch = network.labels_of("batch")
+        self.lookups = network.labels_of("lookup")
         self.ins = network.labels_of("in")
         self.outs = network.labels_of("out")
-        self.resized = network.weight_shape != network.padded_shape
-        self.spatial = (BEFORE,) if self.window else ()
-        channels = (IN,) if self.resized else self.ins
-        self.input = Operand(
-            len(network.cores), (BATCH, *self.spatial, *channels), False
-        )
+        whole, true = network.padded_shape, network.weight_shape
+        self.pads = whole[-2] != true[-2] and not self.lookups
+        self.crops = whole[-1] != true[-1]
+        axes = range(len(self.window))
+        self.spatial = tuple(before(axis) for axis in axes)
+        self.slid = tuple(after(axis) for axis in axes)
+        # What no meeting contracts.
+        self.open = {BATCH, OUT, *self.batch, *self.outs}
+        channels = (IN,) if self.pads else self.ins
+        labels = (BATCH, *self.spatial, *self.batch, *channels)
+        self.input = Operand(len(network.cores), labels, False)
 
     def merge(self, tree: Tree) -> Operand:
         """Merges a tree of cores into one weight, in canonical order."""
         if isinstance(tree, int):
             return Operand(tree, self.network.cores[tree], True)
         left, right = (self.merge(branch) for branch in tree)
+        outside = self._outside(leaves(tree))
         shared = tuple(x for x in left.labels if x in right.labels)
-        rest = _without(left.labels, shared), _without(right.labels, shared)
-        left = self.transpose(left, rest[0] + shared)
-        right = self.transpose(right, shared + rest[1])
-        merged = self._matmul(left, right, (rest[0], shared), (shared, rest[1]))
+        stack = tuple(x for x in shared if x in outside)
+        shared = _without(shared, stack)
+        rest = [_without(x.labels, shared + stack) for x in (left, right)]
+        left = self.transpose(left, stack + rest[0] + shared)
+        right = self.transpose(right, stack + shared + rest[1])
+        front = (stack,) if stack else ()
+        merged = self._matmul(
+            left, right, (*front, rest[0], shared), (*front, shared, rest[1])
+        )
         return self.transpose(merged, self._canonical(tree, merged.labels))
+
+    def _outside(self, leaves: list[int]) -> set[str]:
+        """Labels that are still needed when these cores are merged."""
+        others = (
+            core
+            for number, core in enumerate(self.network.cores)
+            if number not in leaves
+        )
+        legs = {leg.label for leg in self.network.legs}
+        return legs.union(*others)
 
     def kernel(self, tree: Tree) -> Operand:
         """Merges all cores into the dense weight, cropped to its size."""
         kernel = self.merge(tree)
-        kernel = self.transpose(kernel, self.window + self.ins + self.outs)
-        if not self.resized:
+        ins = self.ins or self.lookups
+        front = self.window + self.batch
+        kernel = self.transpose(kernel, front + ins + self.outs)
+        if self.network.weight_shape == self.network.padded_shape:
             return kernel
-        window = tuple((label,) for label in self.window)
+        # A table of padded rows is cropped too when it is asked for whole.
+        cropped = self.network.padded_shape[-2] != self.network.input_size
+        sides = ((IN,) if cropped else ins, (OUT,) if self.crops else self.outs)
+        grouped = tuple((label,) for label in front)
         return self._resize(
-            kernel,
-            (*window, self.ins, self.outs),
-            (*window, (IN,), (OUT,)),
+            kernel, (*grouped, ins, self.outs), (*grouped, *sides)
         )
 
     def apply_kernel(self, kernel: Operand) -> None:
         """Applies the rebuilt kernel to the input."""
-        channels = _without(self.input.labels, (BATCH, BEFORE))
-        outs = _without(kernel.labels, self.window + channels)
-        if self.window:
-            self._convolve(self.input, kernel, channels, outs)
-        else:
-            self._matmul(
-                self.input, kernel, ((BATCH,), channels), (channels, outs)
-            )
+        output = self._meet(self.input, kernel, ())
+        outs = (OUT,) if self.crops else self.outs
+        self.transpose(output, (BATCH, *self.slid, *self.batch, *outs))
 
     def sweep(self, weights: list[Operand]) -> None:
         """Lets the input meet one weight after another."""
+        self._refuse_split_windows(weights)
         current = self.input
-        if self.resized:
-            current = self._resize(
-                current,
-                ((BATCH, *self.spatial), (IN,)),
-                ((BATCH, *self.spatial), self.ins),
-            )
+        if self.pads:
+            rows = (BATCH, *self.spatial, *self.batch)
+            current = self._resize(current, (rows, (IN,)), (rows, self.ins))
+        self._finish(current, weights)
+
+    def look_up(self, weights: list[Operand]) -> None:
+        """Gathers rows of every weight that ids index, and joins them."""
+        gathered = [self._gather(weight) for weight in weights]
+        self._finish(gathered[0], gathered[1:])
+
+    def _finish(self, current: Operand, weights: list[Operand]) -> None:
         for number, weight in enumerate(weights):
-            following = weights[number + 1 : number + 2]
-            upcoming = following[0].labels if following else ()
-            current = self._meet(current, weight, upcoming)
-        spatial = (AFTER,) if self.window else ()
-        current = self.transpose(current, (BATCH, *spatial, *self.outs))
-        if self.resized:
-            self._resize(
-                current,
-                ((BATCH, *spatial), self.outs),
-                ((BATCH, *spatial), (OUT,)),
-            )
+            later = [other.labels for other in weights[number + 1 :]]
+            current = self._meet(current, weight, later)
+        rows = (BATCH, *self.slid, *self.batch)
+        current = self.transpose(current, (*rows, *self.outs))
+        if self.crops:
+            self._resize(current, (rows, self.outs), (rows, (OUT,)))
+
+    def _refuse_split_windows(self, weights: list[Operand]) -> None:
+        for label in self.window:
+            if sum(label in weight.labels for weight in weights) > 1:
+                raise CannotLower("A window axis slides once.")
+
+    def _gather(self, weight: Operand) -> Operand:
+        ids = tuple(x for x in self.lookups if x in weight.labels)
+        if not ids:
+            return weight
+        rest = _without(weight.labels, ids)
+        weight = self.transpose(weight, ids + rest)
+        step = Gather((weight.number, self.input.number), False, (ids, rest))
+        return self._add(step, (BATCH, *rest))
 
     def transpose(self, operand: Operand, labels: Labels) -> Operand:
         """Brings an operand into another order, six axes at a time."""
@@ -169,14 +221,24 @@ class _Lowering:
             )
         return operand
 
-    def _meet(self, current, weight, upcoming) -> Operand:
+    def _meet(self, current, weight, later: Iterable[Labels]) -> Operand:
+        """The input, as far as it has come, times one weight.
+
+        Args:
+            current: What has become of the input.
+            weight: The weight that it meets.
+            later: Labels of the weights that it will meet after that.
+        """
+        later = list(later)
+        needed = self.open.union(*later)
         shared = tuple(x for x in current.labels if x in weight.labels)
-        new = _without(weight.labels, shared + self.window)
+        stack = tuple(x for x in shared if x in needed)
+        shared = _without(shared, stack)
+        new = _without(weight.labels, shared + stack + self.window)
         if any(label in weight.labels for label in self.window):
-            kept = _without(current.labels, (BEFORE, *shared))
-            current = self.transpose(current, (*kept, BEFORE, *shared))
-            weight = self.transpose(weight, self.window + shared + new)
-            return self._convolve(current, weight, shared, new)
+            return self._slide(current, weight, stack, shared, new)
+        if stack:
+            return self._stacked(current, weight, stack, shared, new)
         count = len(current.labels)
         start = current.labels.index(shared[0]) if shared else count
         if current.labels[start : start + len(shared)] != shared:
@@ -185,6 +247,7 @@ class _Lowering:
             start = len(kept)
         before = current.labels[:start]
         after = current.labels[start + len(shared) :]
+        upcoming = later[0] if later else ()
         new = self._arranged(new, before, after, upcoming)
         if not after:
             weight = self.transpose(weight, shared + new)
@@ -195,6 +258,51 @@ class _Lowering:
         return self._matmul(
             weight, current, (new, shared), (before, shared, after)
         )
+
+    def _stacked(self, current, weight, stack, shared, new) -> Operand:
+        """A product for every entry of the labels that both keep."""
+        kept = _without(current.labels, stack + shared)
+        if current.labels == stack + shared + kept and kept:
+            weight = self.transpose(weight, stack + new + shared)
+            return self._matmul(
+                weight, current, (stack, new, shared), (stack, shared, kept)
+            )
+        current = self.transpose(current, stack + kept + shared)
+        weight = self.transpose(weight, stack + shared + new)
+        return self._matmul(
+            current, weight, (stack, kept, shared), (stack, shared, new)
+        )
+
+    def _slide(self, current, weight, stack, shared, new) -> Operand:
+        """The convolution with a weight that has axes of the window."""
+        spatial = tuple(
+            sorted(
+                (x for x in current.labels if x in self.spatial + self.slid),
+                key=lambda label: label[-1],
+            )
+        )
+        kept = _without(current.labels, spatial + stack + shared)
+        window = tuple(x for x in self.window if x in weight.labels)
+        axes = tuple(self.window.index(label) for label in window)
+        if stack and (shared or len(self.window) > MOST_DEPTHWISE_AXES):
+            raise CannotLower("Keras has no such grouped convolution.")
+        channels = stack + shared
+        current = self.transpose(current, (*kept, *spatial, *channels))
+        weight = self.transpose(weight, window + channels + new)
+        step = Convolve(
+            (current.number, weight.number),
+            False,
+            (kept, *((label,) for label in spatial), channels),
+            (
+                *((x,) if x in window else () for x in self.window),
+                channels,
+                new,
+            ),
+            axes,
+            bool(stack),
+        )
+        moved = (after(n) if n in axes else x for n, x in enumerate(spatial))
+        return self._add(step, (*kept, *moved, *stack, *new))
 
     def _arranged(self, new, before, after, upcoming) -> Labels:
         """Puts new bonds on the side where the next weight will meet them."""
@@ -207,10 +315,9 @@ class _Lowering:
 
     def _canonical(self, tree: Tree, labels: Labels) -> Labels:
         """Window, bonds to the left, in legs, out legs, bonds to the right."""
-        last = max(_leaves(tree))
-        bonds = [
-            x for x in labels if x not in self.window + self.ins + self.outs
-        ]
+        last = max(leaves(tree))
+        legs = {leg.label for leg in self.network.legs}
+        bonds = [x for x in labels if x not in legs]
         right = {
             x
             for x in bonds
@@ -218,6 +325,8 @@ class _Lowering:
         }
         order = (
             *self.window,
+            *self.batch,
+            *self.lookups,
             *(x for x in bonds if x not in right),
             *self.ins,
             *self.outs,
@@ -228,21 +337,10 @@ class _Lowering:
     def _matmul(self, left, right, left_groups, right_groups) -> Operand:
         operands = (left.number, right.number)
         weight_only = left.weight_only and right.weight_only
-        stack = (*left_groups[:-2], *right_groups[:-2])
+        stack = left_groups[:-2] or right_groups[:-2]
         labels = sum(stack, ()) + left_groups[-2] + right_groups[-1]
         step = Matmul(operands, weight_only, left_groups, right_groups)
         return self._add(step, labels)
-
-    def _convolve(self, current, kernel, shared, new) -> Operand:
-        kept = _without(current.labels, (BEFORE, *shared))
-        window = tuple((label,) for label in self.window)
-        step = Convolve(
-            (current.number, kernel.number),
-            False,
-            (kept, (BEFORE,), shared),
-            (*window, shared, new),
-        )
-        return self._add(step, (*kept, AFTER, *new))
 
     def _resize(self, operand, groups: Groups, sizes: Groups) -> Operand:
         step = Resize((operand.number,), operand.weight_only, groups, sizes)
@@ -254,10 +352,15 @@ class _Lowering:
         return Operand(number, labels, step.weight_only)
 
 
-def _leaves(tree: Tree) -> list[int]:
+def leaves(tree: Tree) -> list[int]:
+    """Numbers of the cores in a tree.
+
+    Args:
+        tree: A tree of cores.
+    """
     if isinstance(tree, int):
         return [tree]
-    return [leaf for branch in tree for leaf in _leaves(branch)]
+    return [leaf for branch in tree for leaf in leaves(branch)]
 
 
 def _without(labels: Labels, removed: Labels) -> Labels:

@@ -3,8 +3,9 @@
 A plan is made of labels, not of numbers, so that one plan serves any batch.
 A step reads operands and writes one: first come the cores, then the input,
 then the result of each step. `BATCH` stands for all leading axes of the
-input, `BEFORE` and `AFTER` for the spatial positions on either side of a
-convolution, `IN` and `OUT` for the layer's true input and output axis.
+input, `before(axis)` and `after(axis)` for the positions along a spatial axis
+on either side of the window, `IN` and `OUT` for the layer's true input and
+output axis.
 """
 
 from __future__ import annotations
@@ -17,13 +18,32 @@ from tensornet_keras.contraction import cost
 from tensornet_keras.network import TensorNetwork
 
 BATCH = "batch"
-BEFORE = "before"
-AFTER = "after"
 IN = "in"
 OUT = "out"
 
 Labels = tuple[str, ...]
 Groups = tuple[Labels, ...]
+# Sizes of the spatial axes before and after the window; for a network without
+# a window, the rows per example, twice.
+Positions = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+def before(axis: int) -> str:
+    """Label of the positions along a spatial axis that the window slides over.
+
+    Args:
+        axis: Number of the spatial axis.
+    """
+    return f"before{axis}"
+
+
+def after(axis: int) -> str:
+    """Label of the positions along a spatial axis that the window takes.
+
+    Args:
+        axis: Number of the spatial axis.
+    """
+    return f"after{axis}"
 
 
 @dataclass(frozen=True)
@@ -55,11 +75,13 @@ class Transpose(Step):
 
 @dataclass(frozen=True)
 class Matmul(Step):
-    """A matrix product, of two matrices or of a stack with a matrix.
+    """A matrix product, of matrices or of stacks of matrices.
 
     Args:
-        left: Labels of the left operand, grouped into 2 or 3 axes.
-        right: Labels of the right operand, grouped into 2 or 3 axes.
+        left: Labels of the left operand, grouped into 2 or 3 axes; the first
+            of three is a stack.
+        right: Labels of the right operand, likewise. Two stacks are the same
+            one.
     """
 
     left: Groups
@@ -68,17 +90,34 @@ class Matmul(Step):
 
 @dataclass(frozen=True)
 class Convolve(Step):
-    """A convolution of the input with a kernel.
+    """A convolution of the input with a kernel, over some spatial axes.
 
     Args:
         inputs: Labels of the input: those that ride along with the batch,
-            `(BEFORE,)`, and the contracted channels.
-        kernel: Labels of the kernel: one group per window axis, contracted
-            channels, new channels.
+            one group per spatial axis, the channels.
+        kernel: Labels of the kernel: one group per spatial axis (an empty
+            one where it does not slide), contracted channels, new channels.
+        axes: The spatial axes over which it slides.
+        depthwise: Whether every channel has a window of its own. The last
+            group but one of the kernel is then the channels, the last what
+            each of them is multiplied into.
     """
 
     inputs: Groups
     kernel: Groups
+    axes: tuple[int, ...]
+    depthwise: bool = False
+
+
+@dataclass(frozen=True)
+class Gather(Step):
+    """Rows of a table, one per id.
+
+    Args:
+        table: Labels of the table: those that ids index, the others.
+    """
+
+    table: Groups
 
 
 @dataclass(frozen=True)
@@ -106,8 +145,8 @@ class Plan:
         title: What kind of plan it is, in words.
         steps: The operations, in order.
         batch: The batch size it was made for; `None` if unknown.
-        positions: Spatial positions per image, before and after a
-            convolution; for a matrix, twice the rows per example.
+        positions: Sizes of the spatial axes, before and after a convolution;
+            for a matrix, twice the rows per example.
         rivals: `(title, seconds)` of the next best candidates.
     """
 
@@ -115,16 +154,19 @@ class Plan:
     title: str
     steps: tuple[Step, ...]
     batch: int | None = None
-    positions: tuple[int, int] = (1, 1)
+    positions: Positions = ((), ())
     rivals: tuple[tuple[str, float], ...] = ()
 
     @property
     def rebuilds(self) -> bool:
         """Whether the dense kernel is rebuilt and then used as it is."""
-        return not any(
-            isinstance(step, (Matmul, Convolve)) and not step.weight_only
-            for step in self.steps[:-1]
-        )
+        meetings = [
+            step
+            for step in self.steps
+            if isinstance(step, (Matmul, Convolve, Gather))
+            and not step.weight_only
+        ]
+        return len(meetings) == 1
 
     @property
     def shown_batch(self) -> int:
@@ -187,17 +229,18 @@ class Plan:
 
 
 def label_sizes(
-    network: TensorNetwork, batch: int, positions: tuple[int, int]
+    network: TensorNetwork, batch: int, positions: Positions
 ) -> dict[str, int]:
     """Sizes of all labels of a plan of `network`, at one batch size."""
-    rows = 1 if network.labels_of("window") else positions[0]
-    return network.sizes | {
-        BATCH: batch * rows,
-        BEFORE: positions[0],
-        AFTER: positions[1],
-        IN: network.input_size,
-        OUT: network.output_size,
-    }
+    sizes = {IN: network.input_size, OUT: network.output_size}
+    axes = len(network.labels_of("window"))
+    rows = 1 if axes else math.prod(positions[0])
+    # Positions left out are single ones.
+    inner, outer = (side or (1,) * axes for side in positions)
+    for axis in range(axes):
+        sizes[before(axis)] = inner[axis]
+        sizes[after(axis)] = outer[axis]
+    return network.sizes | sizes | {BATCH: batch * rows}
 
 
 def group_sizes(groups: Groups, sizes: dict[str, int]) -> tuple[int, ...]:
@@ -212,11 +255,19 @@ def step_shapes(step: Step, sizes: dict[str, int]) -> cost.Shapes:
         right = group_sizes(step.right, sizes)
         return cost.Shapes("matmul", (left, right))
     if isinstance(step, Convolve):
-        batch, positions, channels = group_sizes(step.inputs, sizes)
+        inputs = group_sizes(step.inputs, sizes)
         kernel = group_sizes(step.kernel, sizes)
-        inputs = (batch, positions, channels)
-        outputs = (batch, sizes[AFTER], kernel[-1])
-        return cost.Shapes("convolve", (inputs, kernel, outputs))
+        slid = [
+            (after(axis),) if axis in step.axes else group
+            for axis, group in enumerate(step.inputs[1:-1])
+        ]
+        channels = math.prod(kernel[-2:]) if step.depthwise else kernel[-1]
+        outputs = (inputs[0], *group_sizes(tuple(slid), sizes), channels)
+        kind = "depthwise" if step.depthwise else "convolve"
+        return cost.Shapes(kind, (inputs, kernel, outputs))
+    if isinstance(step, Gather):
+        table = group_sizes(step.table, sizes)
+        return cost.Shapes("gather", (table, (sizes[BATCH], table[1])))
     return cost.Shapes("move", (group_sizes(step.groups, sizes),))
 
 

@@ -7,6 +7,7 @@ grouped into consecutive runs, met from either end), and the trees of
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -15,13 +16,21 @@ import opt_einsum
 
 from tensornet_keras import validation
 from tensornet_keras.contraction.lowering import (
+    CannotLower,
     Order,
     Tree,
+    leaves,
     left_fold,
     lower,
     lower_kernel,
 )
-from tensornet_keras.contraction.plan import BATCH, BEFORE, Plan, label_sizes
+from tensornet_keras.contraction.plan import (
+    BATCH,
+    Plan,
+    Positions,
+    before,
+    label_sizes,
+)
 from tensornet_keras.network import TensorNetwork
 
 # An unknown batch is planned for by its regret over these sizes.
@@ -76,6 +85,8 @@ def trees(network: TensorNetwork) -> Iterator[tuple[str, Order]]:
     Yields:
         A title and an order, for a small, a usual and a large batch.
     """
+    if network.labels_of("lookup") or len(network.cores) == 1:
+        return
     seen = set()
     for batch in (BATCHES[0], 32, BATCHES[-1]):
         order = _opt_einsum_order(network, batch)
@@ -93,14 +104,14 @@ SEARCHES: dict[str, Search] = {
 
 @lru_cache(maxsize=1024)
 def candidates(
-    network: TensorNetwork, positions: tuple[int, int] = (1, 1)
+    network: TensorNetwork, positions: Positions = ((), ())
 ) -> tuple[Plan, ...]:
     """One plan per distinct order that a search proposes.
 
     Args:
         network: The network to contract.
-        positions: Spatial positions per image, before and after a
-            convolution; for a matrix, twice the rows per example.
+        positions: Sizes of the spatial axes, before and after a convolution;
+            for a matrix, twice the rows per example.
 
     Returns:
         The plans, made for an unknown batch.
@@ -108,10 +119,26 @@ def candidates(
     proposed: dict[Order, str] = {}
     for search in SEARCHES.values():
         for title, order in search(network):
-            proposed.setdefault(order, title)
-    return tuple(
-        Plan(network, title, lower(network, order), None, positions)
-        for order, title in proposed.items()
+            if not _builds_table(network, order):
+                proposed.setdefault(order, title)
+    plans = []
+    for order, title in proposed.items():
+        with contextlib.suppress(CannotLower):
+            steps = lower(network, order)
+            plans.append(Plan(network, title, steps, None, positions))
+    return tuple(plans)
+
+
+def _builds_table(network: TensorNetwork, order: Order) -> bool:
+    """Whether a weight that is merged has all rows of a table."""
+    lookups = set(network.labels_of("lookup"))
+    merged = [tree for tree in order if not isinstance(tree, int)]
+    return any(
+        lookups
+        and lookups.issubset(
+            label for leaf in leaves(tree) for label in network.cores[leaf]
+        )
+        for tree in merged
     )
 
 
@@ -119,7 +146,7 @@ def candidates(
 def plan_for(
     network: TensorNetwork,
     batch: int | None = None,
-    positions: tuple[int, int] = (1, 1),
+    positions: Positions = ((), ()),
     rebuild_only: bool = False,
 ) -> Plan:
     """The plan that the cost model predicts to be the fastest.
@@ -130,9 +157,9 @@ def plan_for(
     Args:
         network: The network to contract.
         batch: Batch size, or `None` if it is unknown.
-        positions: Spatial positions per image, before and after a
-            convolution; for a matrix, twice the rows per example (the axes
-            between the batch and the last one, multiplied).
+        positions: Sizes of the spatial axes, before and after a convolution;
+            for a matrix, twice the rows per example (the axes between the
+            batch and the last one, multiplied).
         rebuild_only: Whether only rebuilding the kernel can serve, as for a
             grouped convolution.
 
@@ -194,11 +221,13 @@ def _groupings(count: int) -> Iterator[tuple[int, ...]]:
 
 def _opt_einsum_order(network: TensorNetwork, batch: int) -> Order:
     """The order of opt_einsum's tree, as weights along the input's path."""
-    sizes = label_sizes(network, batch, (1, 1))
+    sizes = label_sizes(network, batch, ((), ()))
     symbol = {label: opt_einsum.get_symbol(n) for n, label in enumerate(sizes)}
-    spatial = (BEFORE,) if network.labels_of("window") else ()
-    kept = (BATCH, *spatial, *network.labels_of("window"))
-    inputs = (BATCH, *spatial, *network.labels_of("in"))
+    window = network.labels_of("window")
+    spatial = tuple(before(axis) for axis in range(len(window)))
+    rows = (BATCH, *spatial, *network.labels_of("batch"))
+    kept = (*rows, *window)
+    inputs = (*rows, *network.labels_of("in"))
     terms = [*network.cores, inputs]
     result = kept + network.labels_of("out")
     equation = ",".join(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
 import keras
@@ -164,7 +163,7 @@ class FactorizedConv(FactorizedLayer):
                 strict=True,
             )
         ]
-        positions = (math.prod(before), math.prod(after))
+        positions = (tuple(before), tuple(after))
         return plan_for(self.format.network, batch, positions, self.groups > 1)
 
     def _padded_before(self, inputs):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import keras
 from keras import ops
 
@@ -95,7 +93,7 @@ class FactorizedDense(FactorizedLayer):
         return {**super().get_config(), "units": self.units}
 
     def _plan_for(self, input_shape) -> Plan:
-        rows = max(1, math.prod(size or 1 for size in input_shape[1:-1]))
+        rows = tuple(size or 1 for size in input_shape[1:-1])
         batch = self.planning_batch
         if batch is None and None not in input_shape[:-1]:
             batch = input_shape[0] or None

@@ -17,8 +17,8 @@ from tests.contraction.networks import VGG, train, trains
 
 # 3x3 convolutions of Garipov et al. 2016, and their images' positions.
 KERNELS = [
-    (train((4, 4, 4), (4, 4, 4), 16, (3, 3)), 32 * 32),
-    (train((4, 8, 4), (4, 8, 4), 16, (3, 3)), 16 * 16),
+    (train((4, 4, 4), (4, 4, 4), 16, (3, 3)), (32, 32)),
+    (train((4, 8, 4), (4, 8, 4), 16, (3, 3)), (16, 16)),
 ]
 
 
@@ -170,7 +170,7 @@ def test_planning_imports_neither_keras_nor_a_backend(fresh_process):
         from tensornet_keras.formats import TensorTrain
 
         train = TensorTrain(4).bind((64,), (64,), (3, 3))
-        str(plan_for(train.network, 32, (16, 16)))
+        str(plan_for(train.network, 32, ((4, 4), (4, 4))))
         print({"keras", "tensorflow", "jax", "torch"} & set(sys.modules))
         """
     )

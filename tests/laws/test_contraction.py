@@ -120,7 +120,9 @@ def test_steps_are_small_products_and_short_transpositions(format, search):
 
 @every_format
 def test_multiply_adds_of_rebuilding_are_those_of_the_dense_layer(format):
-    positions = (20, 5) if format.window else (1, 1)
+    axes = len(format.window)
+    positions = ((20, *(1,) * (axes - 1)), (5, *(1,) * (axes - 1)))
+    positions = positions if axes else ((), ())
     plans = candidates(format.network, positions)
     for plan in [plan for plan in plans if plan.rebuilds]:
         at_run_time = sum(
@@ -128,5 +130,5 @@ def test_multiply_adds_of_rebuilding_are_those_of_the_dense_layer(format):
             for step in plan.steps
             if not step.weight_only
         )
-        dense = plan.shown_batch * positions[1] * format.dense_params
+        dense = plan.shown_batch * (5 if axes else 1) * format.dense_params
         assert at_run_time == dense
