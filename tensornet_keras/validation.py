@@ -123,6 +123,17 @@ def non_negative(value, name: str) -> float:
     return float(value)
 
 
+def share(value, name: str) -> float:
+    """`value` as a float in [0, 1)."""
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not number or not 0.0 <= value < 1.0:
+        raise ValueError(
+            f"`{name}` must be a number in [0, 1). "
+            f"Received: {name}={value!r}. Pass for example {name}=0.1."
+        )
+    return float(value)
+
+
 def writable_file(path, name: str = "path", overwrite: bool = False) -> str:
     """`path` as a string, in a folder that is there and can be written."""
     path = os.fspath(path)

@@ -109,8 +109,8 @@ def fill(twin_layer: FactorizedLayer, layer, cores) -> None:
         layer: The Keras layer it stands for.
         cores: One array per core.
     """
-    for variable, core in zip(twin_layer.cores, cores, strict=True):
-        variable.assign(core)
+    twin_layer.set_cores(cores)
+    for variable in twin_layer.core_variables:
         variable.trainable = layer.kernel.trainable
     _fill_bias(twin_layer, layer)
 
@@ -144,7 +144,9 @@ def fill_dense(dense, layer: FactorizedLayer) -> None:
         layer: The factorized layer it replaces.
     """
     dense.kernel.assign(ops.convert_to_numpy(layer.kernel))
-    dense.kernel.trainable = any(core.trainable for core in layer.cores)
+    dense.kernel.trainable = any(
+        core.trainable for core in layer.core_variables
+    )
     _fill_bias(dense, layer)
     ours, theirs = dense.activation, layer.activation
     if isinstance(theirs, keras.layers.Layer) and theirs.built:

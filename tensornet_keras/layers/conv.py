@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from tensornet_keras.contraction import Plan, plan_for
-from tensornet_keras.contraction.execute import Convolution, execute
+from tensornet_keras.contraction.execute import Convolution
 from tensornet_keras.layers.factorized import FactorizedLayer
 
 # Spatial extent that is planned for where it is unknown.
@@ -90,12 +90,13 @@ class FactorizedConv(FactorizedLayer):
         self._add_cores(
             (channels // self.groups,), (self.filters,), self.kernel_size
         )
+        self._add_bias((self.filters,))
         self.input_spec = keras.layers.InputSpec(
             ndim=self._ndim, axes={self._channel_axis: channels}
         )
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         inputs = ops.cast(inputs, self.compute_dtype)
         plan = self._plan_for(inputs.shape)
         padding = self.padding
@@ -108,7 +109,7 @@ class FactorizedConv(FactorizedLayer):
             self.data_format,
             self.groups,
         )
-        outputs = execute(plan, inputs, self._cores, convolution)
+        outputs = self._contract(inputs, plan, convolution, training)
         if self.bias is not None:
             shape = [1] * self._ndim
             shape[self._channel_axis] = self.filters

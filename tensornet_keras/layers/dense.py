@@ -7,7 +7,6 @@ from keras import ops
 
 from tensornet_keras import validation
 from tensornet_keras.contraction import Plan, plan_for
-from tensornet_keras.contraction.execute import execute
 from tensornet_keras.layers.factorized import FactorizedLayer
 
 
@@ -73,15 +72,16 @@ class FactorizedDense(FactorizedLayer):
             )
         self._built_shape = tuple(input_shape)
         self._add_cores((input_shape[-1],), (self.units,))
+        self._add_bias((self.units,))
         self.input_spec = keras.layers.InputSpec(
             min_ndim=2, axes={-1: input_shape[-1]}
         )
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs, training=None):
         inputs = ops.cast(inputs, self.compute_dtype)
         plan = self._plan_for(inputs.shape)
-        outputs = execute(plan, inputs, self._cores)
+        outputs = self._contract(inputs, plan, training=training)
         if self.bias is not None:
             outputs = ops.add(outputs, self.bias)
         return self.activation(outputs)

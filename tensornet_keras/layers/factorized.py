@@ -18,21 +18,19 @@ from keras import (
     regularizers,
 )
 
-from tensornet_keras import formats, validation
+from tensornet_keras import validation
 from tensornet_keras.contraction import Plan
-from tensornet_keras.contraction.execute import dense_kernel
+from tensornet_keras.contraction.execute import dense_kernel, execute
+from tensornet_keras.layers.arguments import refuse, trainable_format
 from tensornet_keras.layers.initializers import (
     check_initializer,
     initial_cores,
 )
-
-# Arguments of the Keras layers that a factorized kernel cannot have.
-REFUSED = {
-    "kernel_constraint": "Use kernel_regularizer, which acts on each core.",
-    "lora_rank": "Train the cores themselves: there are few.",
-    "lora_alpha": "Train the cores themselves: there are few.",
-    "quantization_config": "Export with quantization instead.",
-}
+from tensornet_keras.layers.switches import (
+    drop_bonds,
+    learning_rate_scales,
+    rank_lasso,
+)
 
 
 class FactorizedLayer(keras.layers.Layer):
@@ -55,11 +53,26 @@ class FactorizedLayer(keras.layers.Layer):
         bias_constraint: Constraint of the bias.
         planning_batch: Batch size to plan for. `None` plans for the batch
             that is seen, and for all where it is unknown.
+        bond_dropout: Share of the entries of every bond to drop at random in
+            training, in [0, 1).
+        rank_penalty: Factor of the sum of the norms of all bond entries,
+            added to the loss: a lasso that empties entries, which
+            `tensornet_keras.prune` then removes.
+        scale_learning_rates: Whether every core is held divided by a factor
+            such that one learning rate, that of a dense layer, fits all of
+            them with an optimizer of the Adam family.
+        recompute: Whether what lies between input and output is computed
+            again for the gradient instead of being kept.
         **kwargs: Arguments of `keras.layers.Layer` (name, dtype, trainable).
 
     Raises:
         ValueError: If an argument of the Keras layer is given that a
             factorized kernel cannot have, or the format has no rank.
+
+    Reference:
+        Bond dropout: Kolbeinsson et al. 2021,
+        https://arxiv.org/abs/1902.10758. Learning rates: Qiu et al. 2024,
+        https://arxiv.org/abs/2406.06248, section 3.
     """
 
     def __init__(
@@ -75,9 +88,13 @@ class FactorizedLayer(keras.layers.Layer):
         activity_regularizer=None,
         bias_constraint=None,
         planning_batch=None,
+        bond_dropout=0.0,
+        rank_penalty=0.0,
+        scale_learning_rates=False,
+        recompute=False,
         **kwargs,
     ):
-        _refuse(kwargs)
+        refuse(kwargs)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         if self.dtype_policy.quantization_mode is not None:
             raise ValueError(
@@ -85,7 +102,7 @@ class FactorizedLayer(keras.layers.Layer):
                 f"policy. Received: dtype={self.dtype_policy.name!r}. "
                 "Use a float policy, and quantize on export."
             )
-        self.format = _trainable_format(format)
+        self.format = trainable_format(format)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
@@ -99,15 +116,64 @@ class FactorizedLayer(keras.layers.Layer):
                 planning_batch, "planning_batch"
             )
         self.planning_batch = planning_batch
+        self.bond_dropout = validation.share(bond_dropout, "bond_dropout")
+        self.rank_penalty = validation.non_negative(
+            rank_penalty, "rank_penalty"
+        )
+        self.scale_learning_rates = validation.boolean(
+            scale_learning_rates, "scale_learning_rates"
+        )
+        self.recompute = validation.boolean(recompute, "recompute")
+        self._seed_generator = (
+            keras.random.SeedGenerator() if bond_dropout else None
+        )
         self.input_spec = keras.layers.InputSpec(min_ndim=2)
         self.bias = None
         self._cores = []
+        self._scales = ()
         self._built_shape = None
 
     @property
-    def cores(self) -> list:
-        """The cores, as a list of variables in the network's order."""
+    def core_variables(self) -> list:
+        """The variables that hold the cores, in the network's order."""
         return list(self._cores)
+
+    @property
+    def cores(self) -> list:
+        """The cores in the network's order.
+
+        They are the variables themselves, or with `scale_learning_rates`
+        tensors: each variable times its factor.
+        """
+        if not self.scale_learning_rates:
+            return self.core_variables
+        return [
+            scale * ops.convert_to_tensor(core)
+            for core, scale in zip(self._cores, self._scales, strict=True)
+        ]
+
+    def set_cores(self, cores) -> None:
+        """Gives the layer these cores.
+
+        Args:
+            cores: One array per core, in the shapes of
+                `format.core_shapes`.
+
+        Raises:
+            ValueError: If the layer is not built, or a shape is another.
+        """
+        shapes = [tuple(core.shape) for core in cores]
+        if not self.built or shapes != list(self.format.core_shapes):
+            raise ValueError(
+                "A built layer takes the cores of its format, of shapes "
+                f"{[tuple(core.shape) for core in self._cores]}. "
+                f"Received: cores of shapes {shapes}. "
+                "Build the layer first and pass one array per core."
+            )
+        for variable, core, scale in zip(
+            self._cores, cores, self._scales, strict=True
+        ):
+            variable.assign(core if scale == 1.0 else core / scale)
 
     @property
     def kernel(self):
@@ -118,7 +184,7 @@ class FactorizedLayer(keras.layers.Layer):
                 f"Received: layer {self.name!r}, which is not. "
                 "Call the layer, or its `build`, first."
             )
-        return dense_kernel(self.format.network, self._cores)
+        return dense_kernel(self.format.network, self.cores)
 
     def plan(self, input_shape=None) -> Plan:
         """The plan by which the layer contracts its input; prints.
@@ -152,6 +218,27 @@ class FactorizedLayer(keras.layers.Layer):
         if self.planning_batch and input_shape[0]:
             return dataclasses.replace(plan, batch=input_shape[0], rivals=())
         return plan
+
+    def _contract(self, inputs, plan, convolution=None, training=False):
+        """The input contracted with the cores, with all switches."""
+        cores = self.cores
+        if self.rank_penalty:
+            lasso = rank_lasso(self.format.network, cores)
+            self.add_loss(self.rank_penalty * lasso)
+        if self.bond_dropout and training:
+            cores = drop_bonds(
+                self.format.network,
+                cores,
+                self.bond_dropout,
+                self._seed_generator,
+            )
+
+        def run(inputs, *cores):
+            return execute(plan, inputs, cores, convolution, self.compute_dtype)
+
+        if self.recompute and training:
+            run = keras.remat(run)
+        return run(inputs, *map(ops.convert_to_tensor, cores))
 
     def _plan_for(self, input_shape) -> Plan:
         """The plan for an input of this static shape."""
@@ -187,23 +274,32 @@ class FactorizedLayer(keras.layers.Layer):
         return tuple(shape)
 
     def _add_cores(self, input_dims, output_dims, window=()) -> None:
-        """Binds the format and adds one variable per core, and the bias."""
+        """Binds the format and adds one variable per core."""
         self.format = self.format.bind(input_dims, output_dims, window)
-        arrays = initial_cores(self.format.network, self.kernel_initializer)
+        network = self.format.network
+        arrays = initial_cores(network, self.kernel_initializer)
+        self._scales = (
+            learning_rate_scales(network)
+            if self.scale_learning_rates
+            else (1.0,) * len(arrays)
+        )
         self._cores = [
             self.add_weight(
                 name=f"core_{number}",
                 shape=array.shape,
-                initializer=_holding(array),
+                initializer=_holding(array / self._scales[number]),
                 regularizer=self.kernel_regularizer,
                 autocast=False,
             )
             for number, array in enumerate(arrays)
         ]
+
+    def _add_bias(self, shape) -> None:
+        """Adds the bias, if the layer has one."""
         if self.use_bias:
             self.bias = self.add_weight(
                 name="bias",
-                shape=output_dims,
+                shape=shape,
                 initializer=self.bias_initializer,
                 regularizer=self.bias_regularizer,
                 constraint=self.bias_constraint,
@@ -224,6 +320,10 @@ class FactorizedLayer(keras.layers.Layer):
             ),
             bias_constraint=constraints.serialize(self.bias_constraint),
             planning_batch=self.planning_batch,
+            bond_dropout=self.bond_dropout,
+            rank_penalty=self.rank_penalty,
+            scale_learning_rates=self.scale_learning_rates,
+            recompute=self.recompute,
         )
         return config
 
@@ -231,32 +331,3 @@ class FactorizedLayer(keras.layers.Layer):
 def _holding(array):
     """An initializer that fills a variable with this array."""
     return lambda shape, dtype=None: ops.convert_to_tensor(array, dtype=dtype)
-
-
-def _refuse(kwargs: dict) -> None:
-    """Refuses by name what a factorized kernel cannot have."""
-    for name, advice in REFUSED.items():
-        value = kwargs.pop(name, None)
-        if value is not None:
-            raise ValueError(
-                f"A factorized layer has no `{name}`. "
-                f"Received: {name}={value!r}. {advice}"
-            )
-
-
-def _trainable_format(identifier) -> formats.Format:
-    """A format with a rank, as training from scratch needs."""
-    if isinstance(identifier, str):
-        raise ValueError(
-            "A layer's format needs a rank. "
-            f"Received: format={identifier!r}. Pass for example "
-            f"tensornet_keras.formats.get({identifier!r}, rank=8)."
-        )
-    format = formats.get(identifier)
-    if format.rank is None:
-        raise ValueError(
-            "A layer's format needs a rank before it is trained. "
-            f"Received: format={format!r}. Pass rank= (an int, a tuple or a "
-            "share of the dense parameters)."
-        )
-    return format

@@ -6,11 +6,40 @@ by its line in `LAYERS`.
 
 from dataclasses import dataclass
 
-from tensornet_keras import layers, registration
-from tensornet_keras.formats import CATALOG, Format, TensorTrain
+from tensornet_keras import backend, layers, registration
+from tensornet_keras.formats import (
+    CATALOG,
+    BlockTensorTrain,
+    Format,
+    Monarch,
+    TensorTrain,
+)
 
 # Bound formats, by catalog name: matrices first, then convolution kernels.
 FORMATS = {
+    "btt": (
+        BlockTensorTrain(2, (3, 4), (2, 5)).bind((12,), (10,)),
+        BlockTensorTrain(1, (1, 7), (5, 1)).bind((7,), (5,)),
+        # A rank above the attainable, 2.
+        BlockTensorTrain((5,), (4, 2), (3, 2)).bind((8,), (6,)),
+        BlockTensorTrain(3).bind((67,), (13,)),
+        BlockTensorTrain(0.5).bind((36,), (24,)),
+        BlockTensorTrain(2).bind((1,), (20,)),
+        BlockTensorTrain(2, (2, 3), (4, 2)).bind((6,), (8,), (3,)),
+        BlockTensorTrain(3, (3, 2), (2, 4)).bind((6,), (8,), (3, 2)),
+        BlockTensorTrain(2, (2, 3), (3, 2), pad=True).bind(
+            (5,), (5,), (2, 1, 2)
+        ),
+    ),
+    # Modes of one where any weight is to be met exactly.
+    "monarch": (
+        Monarch((3, 1), (2, 5)).bind((3,), (10,)),
+        Monarch((3, 4), (1, 5)).bind((12,), (5,)),
+        Monarch((4, 1), (2, 4), pad=True).bind((3,), (7,)),
+        Monarch((2, 3), (1, 4)).bind((6,), (4,), (3,)),
+        Monarch((3, 2), (1, 4)).bind((6,), (4,), (3, 2)),
+        Monarch((2, 2), (1, 3), pad=True).bind((3,), (2,), (2, 1, 2)),
+    ),
     "tt": (
         TensorTrain(2, (7,), (5,)).bind((7,), (5,)),
         TensorTrain(1, (3, 2), (2, 3)).bind((6,), (6,)),
@@ -33,11 +62,33 @@ FORMATS = {
         TensorTrain((5, 30, 7), (2, 3, 1), (2, 2, 2)).bind((6,), (8,), (3, 2)),
         TensorTrain(2, (2,) * 4, (2,) * 4).bind((16,), (16,), (3, 3)),
         TensorTrain(3, (2, 3), (3, 2), pad=True).bind((5,), (5,), (2, 1, 2)),
+        *(
+            TensorTrain(rank, *modes, pad=True, conv_order=order).bind(
+                *sizes, window
+            )
+            for rank, modes, order, sizes, window in (
+                (2, ((3, 2), (2, 4)), "channels_outside", ((6,), (8,)), ()),
+                (3, ((6,), (2, 4)), "channels_outside", ((6,), (8,)), (3,)),
+                (4, ((6,), (8,)), "channels_outside", ((6,), (7,)), (3, 2)),
+                (3, ((2, 3), (4,)), "channels_outside", ((5,), (4,)), (2,) * 3),
+                (2, ((3, 2), (2, 4)), "spatial_last", ((6,), (8,)), (3,)),
+                (5, ((3, 2), (2, 4)), "spatial_last", ((5,), (8,)), (3, 2)),
+                (
+                    (9, 9),
+                    ((2, 3), (3, 2)),
+                    "spatial_last",
+                    ((6,), (5,)),
+                    (2,) * 3,
+                ),
+            )
+        ),
     ),
 }
 
 # The same as a user writes it for a layer: with a rank, without sizes.
 AS_WRITTEN = {
+    "btt": BlockTensorTrain(rank=3),
+    "monarch": Monarch(),
     "tt": TensorTrain(rank=3),
 }
 
@@ -101,6 +152,15 @@ LAYERS = {
     ),
     "TTConv3D": (
         ((1, 3, 3, 3, 4), {"filters": 4, "kernel_size": 2, "rank": 0.5}),
+        (
+            (1, 3, 3, 3, 4),
+            {
+                "filters": 6,
+                "kernel_size": 2,
+                "rank": 2,
+                "conv_order": "channels_outside",
+            },
+        ),
     ),
 }
 
@@ -125,25 +185,38 @@ class LayerExample:
         return layer
 
     def __str__(self):
-        return f"{self.layer}{self.input_shape}"
+        name = f"{self.layer}{self.input_shape}"
+        return f"{name}-{self.arguments.get('format', '')}"
 
 
 def examples_of_every_format() -> list[Format]:
     """Bound formats: every format of the catalog, matrices and kernels."""
-    return [example for name in CATALOG for example in FORMATS[name]]
+    return [example for name in FORMATS for example in FORMATS[name]]
 
 
 def examples_of_every_layer() -> list[LayerExample]:
-    """Layers by all their names, the factorized ones in every format."""
-    return [
-        LayerExample(name, shape, arguments | own)
+    """Layers by all their names, the factorized ones in every format.
+
+    TensorFlow gets every pair. The other backends start operations slowly:
+    each example gets two formats there, each format several examples.
+    """
+    written = [
+        LayerExample(name, shape, arguments)
         for name in registration.LAYERS
         for shape, arguments in LAYERS[name]
-        for own in _own_arguments(name)
+    ]
+    return [
+        LayerExample(layer.layer, layer.input_shape, layer.arguments | own)
+        for number, layer in enumerate(written)
+        for own in _own_arguments(layer.layer, number)
     ]
 
 
-def _own_arguments(layer: str) -> list[dict]:
+def _own_arguments(layer: str, number: int) -> list[dict]:
     if not layer.startswith("Factorized"):
         return [{}]
-    return [{"format": AS_WRITTEN[name]} for name in CATALOG]
+    formats = [{"format": format} for format in AS_WRITTEN.values()]
+    if backend.name() == "tensorflow":
+        return formats
+    first = 2 * number % len(formats)
+    return (formats + formats)[first : first + 2]

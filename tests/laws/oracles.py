@@ -11,12 +11,17 @@ TOLERANCES = {
 }
 # What a factorized layer is told beside the arguments of Keras' layer.
 OWN_ARGUMENTS = (
+    "bond_dropout",
+    "conv_order",
     "format",
     "input_modes",
     "output_modes",
     "pad",
     "planning_batch",
     "rank",
+    "rank_penalty",
+    "recompute",
+    "scale_learning_rates",
 )
 
 
