@@ -17,6 +17,7 @@ LAYERS = (
     "FactorizedConv2D",
     "FactorizedConv3D",
     "FactorizedDense",
+    "FactorizedEinsumDense",
     "TTConv1D",
     "TTConv2D",
     "TTConv3D",

@@ -25,11 +25,13 @@ def convert(
     filters: Filters = None,
     error: float | None = None,
     min_compression: float = 1.0,
+    search_modes: bool = False,
+    seed: int = 0,
 ):
     """A smaller copy of a trained model, with factorized layers.
 
-    Every `Dense`, `Conv1D`, `Conv2D` and `Conv3D` layer that the filters let
-    through is decomposed and replaced by its factorized twin of the same
+    Every `Dense`, `EinsumDense` and `Conv1D` to `Conv3D` layer that the
+    filters let through is decomposed and replaced by its factorized twin of the same
     name; everything else is copied with its weights. The source model is not
     changed and shares no weight with the result. Nested models are entered,
     a shared layer stays shared, and the compile settings are carried over
@@ -47,6 +49,9 @@ def convert(
         min_compression: A layer whose kernel has fewer than this many times
             the parameters of its cores stays as it is. `0` replaces every
             layer it can.
+        search_modes: Whether every kernel chooses among a handful of splits
+            into modes, as in `decompose`.
+        seed: Seed of what a decomposition draws at random.
 
     Returns:
         The converted model, and a `Report` that prints as a table.
@@ -73,10 +78,11 @@ def convert(
     validation.non_negative(min_compression, "min_compression")
     layers = list(surgery.leaf_layers(model))
     chosen = {id(layer) for layer in selected(layers, filters)}
+    how = {"search_modes": search_modes, "seed": seed}
     rows, found = [], {}
     for layer in _progress(layers, chosen):
         outcome = (
-            _outcome(layer, format, error, min_compression)
+            _outcome(layer, format, error, min_compression, how)
             if id(layer) in chosen
             else "filter"
         )
@@ -101,7 +107,7 @@ def convert_layer(
     """The factorized twin of one trained layer.
 
     Args:
-        layer: A built `Dense`, `Conv1D`, `Conv2D` or `Conv3D` layer.
+        layer: A built `Dense`, `EinsumDense` or `Conv1D` to `Conv3D` layer.
         format: The format of its kernel.
         error: Relative error that the kernel may reach, in [0, 1), with a
             format that has no rank. `None` leaves the ranks to the format.
@@ -132,7 +138,8 @@ def convert_layer(
             f"{type(layer).__name__} ({obstacle.reason}). {obstacle.advice}"
         )
     format = _targeted(formats.get(format), error)
-    result = decompose(rules.kernel_of(layer), format, error)
+    kernel, dims = rules.kernel_of(layer)
+    result = decompose(kernel, format, error, dims=dims)
     twin = rules.twin(layer, result.format)
     twin.build(layer.get_build_config()["input_shape"])
     rules.fill(twin, layer, result.cores)
@@ -187,13 +194,13 @@ def _targeted(format: Format, error: float | None) -> Format:
     return format
 
 
-def _outcome(layer, format, error, min_compression) -> Decomposition | str:
+def _outcome(layer, format, error, min_compression, how) -> Decomposition | str:
     """The decomposition of a layer's kernel, or why there is none."""
     obstacle = rules.obstacle(layer)
     if obstacle is not None:
         return obstacle.reason
     try:
-        return _decomposed(layer, format, error, min_compression)
+        return _decomposed(layer, format, error, min_compression, how)
     except ShareTooSmall:
         return "rank 1 exceeds the share"
     except (TypeError, ValueError) as problem:
@@ -203,15 +210,16 @@ def _outcome(layer, format, error, min_compression) -> Decomposition | str:
         ) from problem
 
 
-def _decomposed(layer, format, error, min_compression):
-    kernel = rules.kernel_of(layer)
-    if format.rank is not None:
+def _decomposed(layer, format, error, min_compression, how):
+    kernel, dims = rules.kernel_of(layer)
+    if format.rank not in (None, "vbmf"):
         # Known before the work of decomposing is done.
         *window, inputs, outputs = kernel.shape
-        bound = format.bind((inputs,), (outputs,), tuple(window)).cut()
+        sides = dims or ((inputs,), (outputs,))
+        bound = format.bind(*sides, tuple(window)).cut()
         if _compression(bound) < min_compression:
             return _too_little(bound, min_compression)
-    result = decompose(kernel, format, error)
+    result = decompose(kernel, format, error, dims=dims, **how)
     if _compression(result.format) < min_compression:
         return _too_little(result.format, min_compression)
     return result

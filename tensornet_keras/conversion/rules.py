@@ -15,19 +15,23 @@ from tensornet_keras.layers import (
     FactorizedConv2D,
     FactorizedConv3D,
     FactorizedDense,
+    FactorizedEinsumDense,
     FactorizedLayer,
 )
+from tensornet_keras.layers.einsum_dense import matrix_of
+from tensornet_keras.layers.einsum_equation import EinsumEquation
 
 TWINS: dict[type[keras.layers.Layer], type[FactorizedLayer]] = {
     keras.layers.Dense: FactorizedDense,
     keras.layers.Conv1D: FactorizedConv1D,
     keras.layers.Conv2D: FactorizedConv2D,
     keras.layers.Conv3D: FactorizedConv3D,
+    keras.layers.EinsumDense: FactorizedEinsumDense,
 }
 
 # Arguments of the Keras layers that their twins have not.
 _DROPPED = ("kernel_constraint", "lora_rank", "lora_alpha")
-_DROPPED += ("quantization_config",)
+_DROPPED += ("quantization_config", "gptq_unpacked_column_size")
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,11 @@ def obstacle(layer) -> Obstacle | None:
             "kernel constraint",
             "Build the layer without the constraint: cores cannot keep it.",
         )
+    if isinstance(layer, keras.layers.EinsumDense):
+        try:
+            _equation_of(layer)
+        except ValueError:
+            return Obstacle("equation", "Only one sum over one kernel fits.")
     if isinstance(layer.activation, keras.layers.Layer):
         return Obstacle(
             "layer as activation", "Put that layer behind this one."
@@ -73,12 +82,24 @@ def obstacle(layer) -> Obstacle | None:
 
 
 def kernel_of(layer):
-    """The kernel of a Keras layer as a NumPy array.
+    """The kernel of a Keras layer as a weight to decompose.
 
     Args:
         layer: A built layer that has a twin.
+
+    Returns:
+        A NumPy array `(*window, input, output)`, and the dimensions of its
+        two sides: `None` if they have one each.
     """
-    return ops.convert_to_numpy(layer.kernel)
+    kernel = ops.convert_to_numpy(layer.kernel)
+    if isinstance(layer, keras.layers.EinsumDense):
+        return matrix_of(kernel, _equation_of(layer))
+    return kernel, None
+
+
+def _equation_of(layer) -> EinsumEquation:
+    ndim = len(layer.get_build_config()["input_shape"])
+    return EinsumEquation.parse(layer.equation, ndim)
 
 
 def twin(layer, format: Format) -> FactorizedLayer:

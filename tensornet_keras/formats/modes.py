@@ -49,7 +49,89 @@ def choose_modes(
     larger = max(input_size, output_size)
     order = len(_even_modes(larger, _most_modes(larger)))
     sides = [_even_modes(size, order) for size in (input_size, output_size)]
-    return tuple(side + (1,) * (order - len(side)) for side in sides)
+    return tuple(_filled(side, order) for side in sides)
+
+
+def natural_modes(
+    input_dims: tuple[int, ...], output_dims: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Modes that keep the dimensions of a side apart, of equal number.
+
+    As many modes as `choose_modes` takes for the sizes, or as a side has
+    dimensions if that is more. A side of several dimensions splits those
+    whose modes are the largest; its modes never straddle two dimensions, so
+    that heads and head size of attention stay what they are.
+
+    Args:
+        input_dims: Dimensions of the input side.
+        output_dims: Dimensions of the output side.
+
+    Returns:
+        The input modes and the output modes, two tuples of one length.
+
+    Example:
+
+    >>> from tensornet_keras.formats.modes import natural_modes
+    >>> natural_modes((768,), (12, 64))
+    ((8, 6, 4, 4), (4, 3, 8, 8))
+    """
+    sides = (input_dims, output_dims)
+    sizes = [math.prod(side) for side in sides]
+    chosen = choose_modes(*sizes)
+    order = max(len(chosen[0]), *map(len, sides))
+    return tuple(
+        _split_dims(dims, order)
+        if len(dims) > 1
+        else _filled(_even_modes(size, order), order)
+        for dims, size in zip(sides, sizes, strict=True)
+    )
+
+
+def balanced_splits(
+    input_size: int, output_size: int
+) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """A handful of even splits of both sides, of two modes and more.
+
+    Args:
+        input_size: Length of the input axis.
+        output_size: Length of the output axis.
+
+    Returns:
+        Pairs of input modes and output modes of one length: of every order
+        up to that of `choose_modes`, with the output's modes in falling and
+        in rising order.
+    """
+    larger = max(input_size, output_size)
+    most = len(_even_modes(larger, _most_modes(larger)))
+    splits = []
+    for order in range(2, most + 1):
+        sides = [
+            _filled(_even_modes(size, order), order)
+            for size in (input_size, output_size)
+        ]
+        for outputs in (sides[1], sides[1][::-1]):
+            if (sides[0], outputs) not in splits:
+                splits.append((sides[0], outputs))
+    return splits
+
+
+def _split_dims(dims: tuple[int, ...], order: int) -> tuple[int, ...]:
+    parts = [1] * len(dims)
+    while sum(parts) < order:
+        means = [n ** (1 / part) for n, part in zip(dims, parts, strict=True)]
+        if max(means) < LEAST_MEAN_MODE:
+            break
+        parts[means.index(max(means))] += 1
+    modes = (
+        mode
+        for size, part in zip(dims, parts, strict=True)
+        for mode in most_even_split(size, part)
+    )
+    return _filled(tuple(modes), order)
+
+
+def _filled(modes: tuple[int, ...], order: int) -> tuple[int, ...]:
+    return modes + (1,) * (order - len(modes))
 
 
 def _most_modes(size: int) -> int:

@@ -9,7 +9,11 @@ from typing import ClassVar, Self
 
 from tensornet_keras import validation
 from tensornet_keras.formats.format import Format
-from tensornet_keras.formats.modes import check_modes, choose_modes
+from tensornet_keras.formats.modes import (
+    check_modes,
+    choose_modes,
+    natural_modes,
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,13 +101,13 @@ class TensorizedFormat(Format):
     def _chosen_modes(self, input_dims, output_dims, window):
         """Modes where the user gives none."""
         del window
-        return choose_modes(math.prod(input_dims), math.prod(output_dims))
+        if len(input_dims) > 1 or len(output_dims) > 1:
+            return natural_modes(input_dims, output_dims)
+        return choose_modes(*input_dims, *output_dims)
 
     def _check_mode_counts(self) -> None:
         """Refuses numbers of modes that the format cannot have."""
-        if self.pairs_modes and len(self.input_modes) != len(
-            self.output_modes
-        ):
+        if self.pairs_modes and len(self.input_modes) != len(self.output_modes):
             raise ValueError(
                 "`input_modes` and `output_modes` must have one length. "
                 f"Received: input_modes={self.input_modes}, "

@@ -31,6 +31,7 @@ from tensornet_keras.layers.switches import (
     learning_rate_scales,
     rank_lasso,
 )
+from tensornet_keras.network import TensorNetwork
 
 
 class FactorizedLayer(keras.layers.Layer):
@@ -240,6 +241,10 @@ class FactorizedLayer(keras.layers.Layer):
             run = keras.remat(run)
         return run(inputs, *map(ops.convert_to_tensor, cores))
 
+    def _network(self) -> TensorNetwork:
+        """The network with its legs of the kinds that the layer has."""
+        return self.format.network
+
     def _plan_for(self, input_shape) -> Plan:
         """The plan for an input of this static shape."""
         raise TypeError(
@@ -276,7 +281,7 @@ class FactorizedLayer(keras.layers.Layer):
     def _add_cores(self, input_dims, output_dims, window=()) -> None:
         """Binds the format and adds one variable per core."""
         self.format = self.format.bind(input_dims, output_dims, window)
-        network = self.format.network
+        network = self._network()
         arrays = initial_cores(network, self.kernel_initializer)
         self._scales = (
             learning_rate_scales(network)

@@ -38,7 +38,7 @@ def initial_cores(network: TensorNetwork, initializer) -> list[np.ndarray]:
         ValueError: If the initializer is of another kind, or its mean is not
             zero.
     """
-    variance = kernel_variance(network.weight_shape, initializer)
+    variance = kernel_variance(_fan_shape(network), initializer)
     generator = np.random.default_rng(_seed(initializer))
     cores = [
         _semi_orthogonal(network, labels, shape, generator)
@@ -57,6 +57,13 @@ def initial_cores(network: TensorNetwork, initializer) -> list[np.ndarray]:
         (core * (common / norm)).astype("float32")
         for core, norm in zip(cores, norms, strict=True)
     ]
+
+
+def _fan_shape(network: TensorNetwork) -> tuple[int, ...]:
+    """The shape whose fans count: a stack of matrices has more outputs."""
+    stack = math.prod(leg.size for leg in network.legs_of("batch"))
+    window = tuple(leg.size for leg in network.legs_of("window"))
+    return (*window, network.input_size, stack * network.output_size)
 
 
 def kernel_variance(shape: tuple[int, ...], initializer) -> float:

@@ -8,15 +8,23 @@ from dataclasses import dataclass
 
 from tensornet_keras import backend, layers, registration
 from tensornet_keras.formats import (
-    CATALOG,
     BlockTensorTrain,
     Format,
+    LowRank,
     Monarch,
+    PaperMethod,
     TensorTrain,
+    Tucker,
 )
 
 # Bound formats, by catalog name: matrices first, then convolution kernels.
 FORMATS = {
+    # Bound, a method of this paper is a format of another class.
+    "su2018": (
+        PaperMethod("rtt", rate=0.5).bind((8,), (16,), (3, 3)),
+        PaperMethod("rtk", rate=0.5).bind((4,), (8,), (3,)),
+        PaperMethod("tt", rate=0.9).bind((6,), (8,), (3, 3)),
+    ),
     "btt": (
         BlockTensorTrain(2, (3, 4), (2, 5)).bind((12,), (10,)),
         BlockTensorTrain(1, (1, 7), (5, 1)).bind((7,), (5,)),
@@ -29,6 +37,23 @@ FORMATS = {
         BlockTensorTrain(3, (3, 2), (2, 4)).bind((6,), (8,), (3, 2)),
         BlockTensorTrain(2, (2, 3), (3, 2), pad=True).bind(
             (5,), (5,), (2, 1, 2)
+        ),
+    ),
+    "low_rank": (
+        LowRank(2).bind((7,), (5,)),
+        LowRank(0.5).bind((16,), (24,)),
+        LowRank(3).bind((1,), (20,)),
+        # A rank above the attainable, 4.
+        LowRank((9,), "spatial").bind((4,), (11,)),
+        LowRank(3, rank_multiple=2).bind((12,), (10,)),
+        *(
+            LowRank(rank, split).bind((6,), (outputs,), window)
+            for split in ("matrix", "spatial", "spatial_transposed")
+            for rank, outputs, window in (
+                (3, 4, (3,)),
+                ((40,), 7, (3, 2)),
+                (2, 1, (2, 1, 3)),
+            )
         ),
     ),
     # Modes of one where any weight is to be met exactly.
@@ -83,13 +108,33 @@ FORMATS = {
             )
         ),
     ),
+    "tucker": (
+        Tucker(2).bind((7,), (5,)),
+        # Primes, padded to the modes that are chosen.
+        Tucker(3).bind((67,), (13,)),
+        Tucker(0.5).bind((16,), (24,)),
+        Tucker(3).bind((1,), (20,)),
+        Tucker((2, 1, 3), (3, 4), (6,)).bind((12,), (6,)),
+        # Ranks above the attainable (2, 6, 3).
+        Tucker((3, 9, 5), (2, 6), (3,)).bind((12,), (3,)),
+        Tucker(1, (2, 3), (3, 2), pad=True).bind((5,), (5,)),
+        Tucker(2, (2, 2, 2), (2, 2, 2)).bind((8,), (8,)),
+        Tucker(3).bind((6,), (4,), (3,)),
+        Tucker((3, 5)).bind((6,), (8,), (3, 2)),
+        Tucker(2, (3, 2), (2, 4)).bind((6,), (8,), (3, 2)),
+        Tucker(4).bind((1,), (6,), (3, 3)),
+        Tucker(3, (2, 3), (6,), pad=True).bind((5,), (5,), (2, 1, 2)),
+    ),
 }
 
 # The same as a user writes it for a layer: with a rank, without sizes.
 AS_WRITTEN = {
     "btt": BlockTensorTrain(rank=3),
+    "low_rank": LowRank(rank=3),
     "monarch": Monarch(),
+    "su2018": PaperMethod("rtt", rate=0.3),
     "tt": TensorTrain(rank=3),
+    "tucker": Tucker(rank=3),
 }
 
 # Shapes of inputs and the arguments of the layer beside its format.
@@ -97,6 +142,17 @@ LAYERS = {
     "FactorizedDense": (
         ((3, 12), {"units": 10, "activation": "tanh"}),
         ((2, 3, 23), {"units": 7, "use_bias": False}),
+    ),
+    "FactorizedEinsumDense": (
+        (
+            (2, 3, 24),
+            {
+                "equation": "abc,cde->abde",
+                "output_shape": (None, 4, 6),
+                "bias_axes": "de",
+            },
+        ),
+        ((2, 12), {"equation": "...x,xy->...y", "output_shape": (10,)}),
     ),
     "FactorizedConv1D": (
         (

@@ -49,6 +49,27 @@ def dense_weight(network, cores):
     return whole.reshape(network.padded_shape)[..., :inputs, :outputs]
 
 
+def keras_kernel(layer):
+    """The dense kernel of a layer in Keras' shape, by `numpy.einsum`."""
+    weight = dense_weight(layer.format.network, layer.cores)
+    if not hasattr(layer, "equation"):
+        return weight
+    inputs, kernel, outputs = (
+        side.replace("...", "")
+        for side in layer.equation.replace("->", ",").split(",")
+    )
+    batch = [x for x in kernel if x in inputs and x in outputs]
+    order = batch + [x for x in kernel if x not in outputs]
+    order += [x for x in kernel if x not in inputs]
+    dims = (
+        layer.format.window,
+        layer.format.input_dims,
+        layer.format.output_dims,
+    )
+    stack = weight.reshape(sum(dims, ()))
+    return np.einsum(f"{''.join(order)}->{kernel}", stack)
+
+
 def keras_twin(layer):
     """Keras' layer with the dense weight and the bias of `layer`."""
     name = type(layer).__name__
@@ -60,7 +81,7 @@ def keras_twin(layer):
         config.pop(argument, None)
     twin = twin_class.from_config(config)
     twin.build(layer.get_build_config()["input_shape"])
-    kernel = dense_weight(layer.format.network, layer.cores)
+    kernel = keras_kernel(layer)
     bias = [] if layer.bias is None else [as_numpy(layer.bias)]
     twin.set_weights([kernel, *bias])
     return twin
