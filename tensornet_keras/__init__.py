@@ -32,6 +32,7 @@ _VERBS = {
     "densify": "tensornet_keras.conversion",
     "export": "tensornet_keras.deployment",
     "profile": "tensornet_keras.profiling",
+    "prune": "tensornet_keras.conversion",
 }
 
 __all__ = sorted([*_PACKAGES, *_VERBS])

@@ -31,11 +31,11 @@ def convert(
     """A smaller copy of a trained model, with factorized layers.
 
     Every `Dense`, `EinsumDense` and `Conv1D` to `Conv3D` layer that the
-    filters let through is decomposed and replaced by its factorized twin of the same
-    name; everything else is copied with its weights. The source model is not
-    changed and shares no weight with the result. Nested models are entered,
-    a shared layer stays shared, and the compile settings are carried over
-    with a fresh optimizer.
+    filters let through is decomposed and replaced by its factorized twin of
+    the same name; everything else is copied with its weights. The source
+    model is not changed and shares no weight with the result. Nested models
+    are entered, a shared layer stays shared, and the compile settings are
+    carried over with a fresh optimizer.
 
     Args:
         model: A built Sequential or Functional model.

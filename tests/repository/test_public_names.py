@@ -19,6 +19,7 @@ VERBS = (
     "densify",
     "export",
     "profile",
+    "prune",
 )
 
 

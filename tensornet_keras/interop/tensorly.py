@@ -1,0 +1,244 @@
+"""Cores to and from TensorLy's factorized tensors.
+
+TensorLy (Kossaifi et al. 2019, JMLR 20(26)) has tensors with one axis per
+core where a core here has several legs: those of a core, window first, then
+input, then output mode, become one axis in row-major order.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tensornet_keras.decomposition import Decomposition
+from tensornet_keras.formats import (
+    CP,
+    Format,
+    Kronecker,
+    LowRank,
+    TensorRing,
+    TensorTrain,
+    Tucker,
+)
+from tensornet_keras.interop.arrays import from_numpy, to_numpy
+
+KINDS = "TensorTrain, TensorRing, Tucker, CP, Kronecker and LowRank"
+
+
+def to_tensorly(source, cores=None):
+    """A TensorLy tensor with the cores of a layer or a decomposition.
+
+    Args:
+        source: A built factorized layer, a decomposition, or the bound
+            format of `cores`.
+        cores: The cores, with a format only.
+
+    Returns:
+        A `TTTensor` or, for the train of a matrix, a `TTMatrix`; a
+        `TRTensor`, a `TuckerTensor` (window axes have the identity as
+        factor), or for CP, Kronecker and low rank a `CPTensor`. The arrays
+        are copies.
+
+    Raises:
+        ImportError: If TensorLy is not installed.
+        TypeError: If the source has no cores.
+        ValueError: If TensorLy has no such format.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import tensornet_keras as tk
+    >>> result = tk.decompose(np.eye(16), tk.formats.TensorTrain(rank=2))
+    >>> tk.interop.to_tensorly(result).shape
+    (4, 4, 4, 4)
+    """
+    format, cores = to_numpy(source, cores)
+    _import_tensorly()
+    if isinstance(format, TensorTrain):
+        return _to_train(format, cores)
+    if isinstance(format, TensorRing):
+        return _to_ring(format, cores)
+    if isinstance(format, Tucker):
+        return _to_tucker(format, cores)
+    if isinstance(format, (CP, Kronecker, LowRank)):
+        return _to_cp(format, cores)
+    raise _unknown(format)
+
+
+def from_tensorly(tensor, format: Format) -> Decomposition:
+    """The cores of a TensorLy tensor, in a format of ours.
+
+    Args:
+        tensor: A TensorLy tensor of the kind that `to_tensorly` makes of the
+            format, or its cores as a sequence of arrays.
+        format: The bound format of the same sizes and modes; its ranks are
+            read off the tensor.
+
+    Returns:
+        A `Decomposition` with the format of the ranks found.
+
+    Raises:
+        ImportError: If TensorLy is not installed.
+        ValueError: If TensorLy has no such format, or the cores do not fit.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import tensornet_keras as tk
+    >>> result = tk.decompose(np.eye(16), tk.formats.TensorTrain(rank=2))
+    >>> tensor = tk.interop.to_tensorly(result)
+    >>> again = tk.interop.from_tensorly(tensor, result.format)
+    >>> bool(np.all(again.to_dense() == result.to_dense()))
+    True
+    """
+    _import_tensorly()
+    if isinstance(format, (TensorTrain, TensorRing)):
+        arrays = [np.asarray(core) for core in tensor]
+        last = None if isinstance(format, TensorRing) else -1
+        rank = tuple(core.shape[-1] for core in arrays)[:last]
+        if format.num_bonds == 0:
+            rank = ()
+    elif isinstance(format, Tucker):
+        core, factors = tensor
+        inputs = len(format.input_modes)
+        axes = len(format.window)
+        outer = [*factors[:inputs], *factors[inputs + axes :]]
+        arrays = [np.asarray(factor) for factor in outer]
+        rank = tuple(factor.shape[1] for factor in arrays)
+        arrays[inputs:] = [factor.T for factor in arrays[inputs:]]
+        whole = _absorbed(core, factors[inputs : inputs + axes], inputs)
+        arrays.insert(inputs, whole)
+    elif isinstance(format, (CP, Kronecker, LowRank)):
+        arrays = _cp_factors(format, *tensor)
+        rank = tuple({factor.shape[1] for factor in arrays})[: format.num_bonds]
+        arrays = [
+            _bond_placed(factor, labels, format)
+            for factor, labels in zip(
+                arrays, format.network.cores, strict=True
+            )
+        ]
+    else:
+        raise _unknown(format)
+    format = format.with_rank(rank)
+    shapes = format.core_shapes
+    sizes = [array.size for array in arrays]
+    if sizes != [math.prod(shape) for shape in shapes]:
+        raise ValueError(
+            f"The cores must fit the format's shapes, {shapes}. "
+            f"Received: arrays of shapes {[a.shape for a in arrays]}. "
+            "Pass the bound format with the modes of the tensor."
+        )
+    pairs = zip(arrays, shapes, strict=True)
+    return from_numpy(format, [array.reshape(s) for array, s in pairs])
+
+
+def _to_train(format, cores):
+    from tensorly.tt_matrix import TTMatrix
+    from tensorly.tt_tensor import TTTensor
+
+    bonds = (1, *format.rank, 1)
+    pairs = list(zip(bonds[:-1], bonds[1:], strict=True))
+    if format.window:
+        shapes = [(left, -1, right) for left, right in pairs]
+        kind = TTTensor
+    else:
+        modes = zip(format.input_modes, format.output_modes, strict=True)
+        shapes = [
+            (left, i, j, right)
+            for (left, right), (i, j) in zip(pairs, modes, strict=True)
+        ]
+        kind = TTMatrix
+    return kind([c.reshape(s) for c, s in zip(cores, shapes, strict=True)])
+
+
+def _to_ring(format, cores):
+    from tensorly.tr_tensor import TRTensor
+
+    if format.num_bonds == 0:
+        return TRTensor([cores[0].reshape(1, -1, 1)])
+    bonds = (format.rank[-1], *format.rank)
+    pairs = zip(bonds[:-1], bonds[1:], strict=True)
+    shapes = [(left, -1, right) for left, right in pairs]
+    return TRTensor([c.reshape(s) for c, s in zip(cores, shapes, strict=True)])
+
+
+def _to_tucker(format, cores):
+    from tensorly.tucker_tensor import TuckerTensor
+
+    inputs = len(format.input_modes)
+    before, core, after = cores[:inputs], cores[inputs], cores[inputs + 1 :]
+    # The core has the window first; TensorLy's axes follow the factors.
+    axes = len(format.window)
+    order = (
+        *range(axes, axes + inputs),
+        *range(axes),
+        *range(axes + inputs, core.ndim),
+    )
+    window = [np.eye(size, dtype=core.dtype) for size in format.window]
+    factors = [*before, *window, *(factor.T for factor in after)]
+    return TuckerTensor((core.transpose(order), factors))
+
+
+def _absorbed(core, factors, inputs: int) -> np.ndarray:
+    """The core times the factors of the window, with the window in front."""
+    core = np.asarray(core)
+    for axis, factor in enumerate(factors, inputs):
+        moved = np.tensordot(np.asarray(factor), core, (1, axis))
+        core = np.moveaxis(moved, 0, axis)
+    axes = range(inputs, inputs + len(factors))
+    return np.moveaxis(core, axes, range(len(factors)))
+
+
+def _to_cp(format, cores):
+    from tensorly.cp_tensor import CPTensor
+
+    if format.num_bonds == 0:
+        return CPTensor((None, [cores[0].reshape(-1, 1)]))
+    bond = format.network.bonds[0][0]
+    factors = []
+    for core, labels in zip(cores, format.network.cores, strict=True):
+        last = np.moveaxis(core, labels.index(bond), -1)
+        factors.append(last.reshape(-1, last.shape[-1]))
+    return CPTensor((None, factors))
+
+
+def _cp_factors(format, weights, factors) -> list[np.ndarray]:
+    """The factors, with the weights in the first of them."""
+    factors = [np.asarray(factor) for factor in factors]
+    if weights is not None:
+        factors[0] = factors[0] * np.asarray(weights)
+    if format.num_bonds == 0:
+        factors[0] = factors[0].sum(axis=1, keepdims=True)
+    return factors
+
+
+def _bond_placed(factor, labels, format) -> np.ndarray:
+    """A factor `(legs, r)` with the bond where the core has it."""
+    if format.num_bonds == 0:
+        return factor
+    bond = format.network.bonds[0][0]
+    sizes = [format.network.sizes[x] for x in labels if x != bond]
+    if math.prod(sizes) != len(factor):
+        return factor
+    spread = factor.reshape(*sizes, factor.shape[1])
+    return np.moveaxis(spread, -1, labels.index(bond))
+
+
+def _unknown(format) -> ValueError:
+    return ValueError(
+        f"TensorLy has {KINDS}. Received: format={format!r}. "
+        "Take the cores with to_numpy."
+    )
+
+
+def _import_tensorly():
+    try:
+        import tensorly
+    except ImportError as error:
+        raise ImportError(
+            "Exchanging cores with TensorLy needs the package tensorly. "
+            "Received: it is not installed. "
+            "Install it with `pip install tensorly`."
+        ) from error
+    return tensorly
