@@ -46,9 +46,7 @@ def run(name, *, smoke=False, seeds=None, output=None):
     module = config(name)
     settings = module.SETTINGS | (module.SMOKE if smoke else {})
     seeds = list(seeds or (module.SEEDS[:1] if smoke else module.SEEDS))
-    data = load(module.DATA, smoke=smoke)
-    if smoke:
-        data = data.head(SMOKE_TRAIN, SMOKE_TEST)
+    data = _data(module.DATA, smoke)
     runs = []
     for seed in seeds:
         keras.utils.set_random_seed(seed)
@@ -61,16 +59,31 @@ def run(name, *, smoke=False, seeds=None, output=None):
         "experiment": name,
         "smoke": smoke,
         "settings": settings,
-        "data": {"source": data.source, "complete": data.complete},
+        "data": _source(data),
         "seeds": seeds,
         "runs": runs,
         "summary": summary,
-        "targets": judged(module.TARGETS, summary, data.complete),
+        "targets": judged(module.TARGETS, summary, _source(data)["complete"]),
         **record.provenance(),
     }
     return result, record.save(
         result, record.folder(output, smoke) / f"{name}.json"
     )
+
+
+def _data(name, smoke):
+    """The data set of a name, a part of it in a smoke run; None of None."""
+    if name is None:
+        return None
+    data = load(name, smoke=smoke)
+    return data.head(SMOKE_TRAIN, SMOKE_TEST) if smoke else data
+
+
+def _source(data):
+    """Where the data came from; a config of shapes alone has none."""
+    if data is None:
+        return {"source": "no data", "complete": True}
+    return {"source": data.source, "complete": data.complete}
 
 
 def judged(targets, summary, complete):

@@ -76,6 +76,119 @@ def synchronize(tensor):
     return tensor
 
 
+def has_static_shapes():
+    """Whether every size is known while a function is compiled."""
+    return name() == "jax"
+
+
+def looks_up_anything():
+    """Whether a look-up past the end of a table may pass unnoticed.
+
+    PyTorch raises an error and JAX gives NaN. TensorFlow raises one on a CPU
+    only: on a GPU it gives zeros, and compiled by XLA the last row.
+    """
+    return name() == "tensorflow"
+
+
+def numbers_at_hand(tensor):
+    """A tensor's numbers, if reading them waits for nothing.
+
+    Args:
+        tensor: A tensor.
+
+    Returns:
+        A NumPy array, or `None` while a function is traced and for a tensor
+        on an accelerator.
+    """
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        eager = tf.executing_eagerly() and hasattr(tensor, "numpy")
+        return tensor.numpy() if eager and "CPU" in tensor.device else None
+    if name() == "jax":
+        import jax
+        import numpy as np
+
+        traced = isinstance(tensor, jax.core.Tracer)
+        near = not traced and jax.default_backend() == "cpu"
+        return np.asarray(tensor) if near else None
+    if name() == "torch":
+        import torch
+
+        traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+        near = type(tensor) is torch.Tensor and tensor.device.type == "cpu"
+        return tensor.numpy() if near and not traced else None
+    raise _unknown_backend()
+
+
+def unique(values, size):
+    """The distinct numbers of a list.
+
+    Args:
+        values: A tensor of one axis, of whole numbers.
+        size: How many distinct ones there may be at most. JAX returns as
+            many, filled up with one of them.
+
+    Returns:
+        The distinct numbers, and for every entry of `values` the place of
+        its number among them.
+
+    Example:
+        >>> import keras
+        >>> from tensornet_keras import backend
+        >>> ids = keras.ops.convert_to_tensor([4, 7, 4], "int32")
+        >>> found, places = backend.unique(ids, 2)
+        >>> [int(found[int(place)]) for place in places]
+        [4, 7, 4]
+    """
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        return tuple(tf.unique(values))
+    if name() == "jax":
+        import jax.numpy as jnp
+
+        return jnp.unique(values, size=size, return_inverse=True)
+    if name() == "torch":
+        import torch
+
+        return torch.unique(values, return_inverse=True)
+    raise _unknown_backend()
+
+
+def scan(step, state, inputs):
+    """Runs a step over the first axis of tensors, one entry after another.
+
+    JAX compiles a loop; unrolled, hundreds of steps would take it minutes.
+    The other backends run a loop slowly, so there it is unrolled.
+
+    Args:
+        step: A function of the state and of a list with one entry of every
+            input, that returns the next state and an output.
+        state: The first state, a tensor.
+        inputs: A list of tensors with equal first axes.
+
+    Returns:
+        The last state and the outputs, stacked along a new first axis.
+
+    Example:
+        >>> import keras
+        >>> from tensornet_keras import backend
+        >>> step = lambda state, inputs: (state + inputs[0], state)
+        >>> rising = keras.ops.arange(4)
+        >>> last, before = backend.scan(step, 0 * rising[0], [rising])
+        >>> int(last), [int(number) for number in before]
+        (6, [0, 0, 1, 3])
+    """
+    if name() == "jax":
+        return keras.ops.scan(step, state, inputs)
+    outputs = []
+    for entries in zip(*map(keras.ops.unstack, inputs), strict=True):
+        state, output = step(state, list(entries))
+        outputs.append(output)
+    return state, keras.ops.stack(outputs)
+
+
 def _unknown_backend():
     return ValueError(
         "The backend must be TensorFlow, JAX or PyTorch. "

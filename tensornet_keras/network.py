@@ -206,6 +206,20 @@ class TensorNetwork:
         )
         return dataclasses.replace(self, legs=legs)
 
+    def transposed(self) -> TensorNetwork:
+        """The network of the transposed weight: in and out legs swapped."""
+        swapped = {"in": "out", "out": "in"}
+        legs = tuple(
+            dataclasses.replace(leg, kind=swapped.get(leg.kind, leg.kind))
+            for leg in self.legs
+        )
+        return dataclasses.replace(
+            self,
+            legs=legs,
+            input_size=self.output_size,
+            output_size=self.input_size,
+        )
+
     def parts_without(self, bond: str) -> tuple[frozenset[str], ...]:
         """The legs of each part into which removing a bond cuts the network.
 
@@ -233,7 +247,9 @@ class TensorNetwork:
             frozenset(
                 label
                 for label in part
-                if not any(label in other for other in legs if other is not part)
+                if not any(
+                    label in other for other in legs if other is not part
+                )
             )
             for part in legs
         )

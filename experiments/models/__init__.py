@@ -2,6 +2,7 @@
 
 from .garipov import conv, conv_fc, tt_conv, tt_conv_tt_fc
 from .lenet5 import lenet5
+from .resnet32 import resnet32_convolutions
 from .t3f_tutorial import dense_net, tt_net
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "conv_fc",
     "dense_net",
     "lenet5",
+    "resnet32_convolutions",
     "tt_conv",
     "tt_conv_tt_fc",
     "tt_net",

@@ -1,4 +1,7 @@
-"""TT-SVD of the 25088 x 4096 kernel of VGG-16: ours against t3f's.
+"""Decompositions: ours against t3f's and TensorLy's.
+
+First the TT-SVD of the 25088 x 4096 kernel of VGG-16, with t3f's; then the
+formats that TensorLy has, in `peers`.
 
 The kernel is a train of the ranks asked for plus noise of half its norm, so
 that both have something to find and an error to agree on.
@@ -15,6 +18,7 @@ import numpy as np
 import tensornet_keras as tk
 
 from ..timing import interleave
+from . import peers
 
 NOISE = 0.5
 PAGES = Path("/proc/self/statm")
@@ -58,6 +62,7 @@ def run(smoke):
         for name, call in calls.items():
             peaks[name] = _peak_memory(call)
         yield _row(case, kernel, calls, found, peaks)
+    yield from peers.run(smoke)
 
 
 def noisy_train(case, seed=0):

@@ -60,6 +60,7 @@ def execute(
     cores,
     convolution: Convolution | None = None,
     dtype: str | None = None,
+    merged: list | None = None,
 ):
     """Applies the network of `plan` to an input.
 
@@ -73,6 +74,8 @@ def execute(
         convolution: How the window slides; for networks with a window.
         dtype: Type in which rows of a table are joined. `None` is that of
             the cores; other inputs have a type of their own.
+        merged: What `merged_weights` made of the cores, where the plan is
+            run several times.
 
     Returns:
         A tensor of the input's type with the last (or channel) axis replaced
@@ -99,7 +102,7 @@ def execute(
     run = _Run(plan.network, inputs, convolution, moved)
     if plan.network.labels_of("lookup"):
         run.dtype = dtype or keras.backend.standardize_dtype(cores[0].dtype)
-    output = run.steps(plan, [*_weights(cores), inputs])
+    output = run.steps(plan, merged or _weights(cores), inputs)
     if convolution is None:
         batch = (run.sizes[x] for x in plan.network.labels_of("batch"))
         shape = (*run.leading, *batch, plan.network.output_size)
@@ -125,8 +128,30 @@ def dense_kernel(network: TensorNetwork, cores):
     dtype = cores[0].dtype
     plan = kernel_plan(network)
     run = _Run(network, None, None, False)
-    kernel = run.steps(plan, [*_weights(cores), None])
+    kernel = run.steps(plan, _weights(cores))
     return ops.cast(ops.reshape(kernel, network.weight_shape), dtype)
+
+
+def merged_weights(plan: Plan, cores, dtype: str) -> list:
+    """What the steps among the weights make of the cores, run once.
+
+    Args:
+        plan: The plan that `execute` will run on several inputs.
+        cores: One tensor per core, in the network's order.
+        dtype: The type of these inputs.
+
+    Returns:
+        The operands of the plan, with `None` for those that need an input.
+    """
+    run = _Run(plan.network, None, None, False)
+    operands = [*_weights(cores), None]
+    for step in plan.steps:
+        values = [operands[number] for number in step.operands]
+        operands.append(run.run(step, values) if step.weight_only else None)
+    return [
+        None if operand is None else ops.cast(operand, dtype)
+        for operand in operands
+    ]
 
 
 def _weights(cores) -> list:
@@ -168,11 +193,16 @@ class _Run:
         if inputs is not None:
             self._measure(inputs)
 
-    def steps(self, plan: Plan, operands: list):
-        """Runs all steps; returns what the last one wrote."""
-        for step in plan.steps:
-            values = [operands[number] for number in step.operands]
-            operands.append(self._run(step, values))
+    def steps(self, plan: Plan, weights: list, inputs=None):
+        """Runs the steps not yet run; returns what the last one wrote."""
+        cores = len(plan.network.cores)
+        operands = [*weights[:cores], inputs]
+        for number, step in enumerate(plan.steps, cores + 1):
+            if step.weight_only and number < len(weights):
+                operands.append(weights[number])
+                continue
+            values = [operands[n] for n in step.operands]
+            operands.append(self.run(step, values))
         used = operands[-1]
         return operands[0] if used is None else used
 
@@ -221,7 +251,8 @@ class _Run:
             size = size * known
         return size
 
-    def _run(self, step, values):
+    def run(self, step, values):
+        """What one step makes of the values that it reads."""
         if isinstance(step, Matmul):
             left, right = self._same_type(values, step)
             left = ops.reshape(left, self.shape(step.left))

@@ -148,6 +148,9 @@ class Plan:
         positions: Sizes of the spatial axes, before and after a convolution;
             for a matrix, twice the rows per example.
         rivals: `(title, seconds)` of the next best candidates.
+        uses: How many inputs meet the same weights in one forward pass, as
+            in a loop over time. The steps among the weights run once for all
+            of them.
     """
 
     network: TensorNetwork
@@ -156,6 +159,7 @@ class Plan:
     batch: int | None = None
     positions: Positions = ((), ())
     rivals: tuple[tuple[str, float], ...] = ()
+    uses: int = 1
 
     @property
     def rebuilds(self) -> bool:
@@ -181,10 +185,13 @@ class Plan:
     @property
     def multiply_adds(self) -> int:
         """Multiplications of one forward pass at the shown batch."""
-        return sum(self.multiply_adds_of(step) for step in self.steps)
+        return sum(
+            self._runs(step) * self.multiply_adds_of(step)
+            for step in self.steps
+        )
 
     def multiply_adds_of(self, step: Step) -> int:
-        """Multiplications of one step at the shown batch.
+        """Multiplications of one run of a step at the shown batch.
 
         Args:
             step: A step of this plan.
@@ -203,10 +210,19 @@ class Plan:
             batch: The batch size.
         """
         sizes = label_sizes(self.network, batch, self.positions)
-        return sum(cost.seconds(step_shapes(s, sizes)) for s in self.steps)
+        return sum(
+            self._runs(step) * cost.seconds(step_shapes(step, sizes))
+            for step in self.steps
+        )
+
+    def _runs(self, step: Step) -> int:
+        """How often a step runs in one forward pass."""
+        return 1 if step.weight_only else self.uses
 
     def __str__(self) -> str:
         known = "" if self.batch else ", unknown batch"
+        if self.uses > 1:
+            known += f", {self.uses} inputs"
         lines = [
             f"{self.title}: {self.multiply_adds:,} multiply-adds, "
             f"{self.seconds * 1e6:,.0f} us predicted at batch "

@@ -8,6 +8,7 @@ grouped into consecutive runs, met from either end), and the trees of
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -148,6 +149,7 @@ def plan_for(
     batch: int | None = None,
     positions: Positions = ((), ()),
     rebuild_only: bool = False,
+    uses: int = 1,
 ) -> Plan:
     """The plan that the cost model predicts to be the fastest.
 
@@ -162,6 +164,8 @@ def plan_for(
             batch and the last one, multiplied).
         rebuild_only: Whether only rebuilding the kernel can serve, as for a
             grouped convolution.
+        uses: How many inputs meet the same weights in one forward pass, as
+            in a loop over time; the weights are merged once for all.
 
     Returns:
         The plan. Print it to see its steps and what it was chosen over.
@@ -181,6 +185,8 @@ def plan_for(
     if batch is not None:
         batch = validation.positive_integer(batch, "batch")
     plans = candidates(network, positions)
+    if uses > 1:
+        plans = tuple(dataclasses.replace(plan, uses=uses) for plan in plans)
     if rebuild_only:
         plans = tuple(plan for plan in plans if plan.rebuilds)
     batches = BATCHES if batch is None else (batch,)
@@ -197,7 +203,7 @@ def plan_for(
         (plans[n].title, plans[n].seconds_at(shown))
         for n in ranked[1 : 1 + RIVALS]
     )
-    return Plan(network, winner.title, winner.steps, batch, positions, rivals)
+    return dataclasses.replace(winner, batch=batch, rivals=rivals)
 
 
 @lru_cache(maxsize=1024)

@@ -16,7 +16,9 @@ from tensornet_keras.layers import (
     FactorizedConv3D,
     FactorizedDense,
     FactorizedEinsumDense,
+    FactorizedEmbedding,
     FactorizedLayer,
+    FactorizedReversibleEmbedding,
 )
 from tensornet_keras.layers.einsum_dense import matrix_of
 from tensornet_keras.layers.einsum_equation import EinsumEquation
@@ -27,10 +29,14 @@ TWINS: dict[type[keras.layers.Layer], type[FactorizedLayer]] = {
     keras.layers.Conv2D: FactorizedConv2D,
     keras.layers.Conv3D: FactorizedConv3D,
     keras.layers.EinsumDense: FactorizedEinsumDense,
+    # A subclass comes before its base, for the way back.
+    keras.layers.ReversibleEmbedding: FactorizedReversibleEmbedding,
+    keras.layers.Embedding: FactorizedEmbedding,
 }
 
 # Arguments of the Keras layers that their twins have not.
 _DROPPED = ("kernel_constraint", "lora_rank", "lora_alpha")
+_DROPPED += ("embeddings_constraint",)
 _DROPPED += ("quantization_config", "gptq_unpacked_column_size")
 
 
@@ -60,17 +66,17 @@ def obstacle(layer) -> Obstacle | None:
         return Obstacle("kind", f"Only {kinds} can be factorized.")
     if not layer.built:
         return Obstacle("not built", "Build the layer by calling it first.")
-    if layer.kernel_constraint is not None:
+    side = "embeddings" if _is_table(layer) else "kernel"
+    if getattr(layer, f"{side}_constraint") is not None:
         return Obstacle(
-            "kernel constraint",
+            f"{side} constraint",
             "Build the layer without the constraint: cores cannot keep it.",
         )
-    if isinstance(layer, keras.layers.EinsumDense):
-        try:
-            _equation_of(layer)
-        except ValueError:
-            return Obstacle("equation", "Only one sum over one kernel fits.")
-    if isinstance(layer.activation, keras.layers.Layer):
+    if not _is_one_matrix(layer):
+        return Obstacle("equation", "Only one sum over one kernel fits.")
+    if not getattr(layer, "tie_weights", True):
+        return Obstacle("untied weights", "Tie them: there is one table.")
+    if isinstance(getattr(layer, "activation", None), keras.layers.Layer):
         return Obstacle(
             "layer as activation", "Put that layer behind this one."
         )
@@ -91,10 +97,29 @@ def kernel_of(layer):
         A NumPy array `(*window, input, output)`, and the dimensions of its
         two sides: `None` if they have one each.
     """
-    kernel = ops.convert_to_numpy(layer.kernel)
+    kernel = ops.convert_to_numpy(_kernel_variable(layer))
     if isinstance(layer, keras.layers.EinsumDense):
         return matrix_of(kernel, _equation_of(layer))
     return kernel, None
+
+
+def _is_one_matrix(layer) -> bool:
+    """Whether the kernel is a matrix, or a stack of them."""
+    if isinstance(layer, keras.layers.EinsumDense):
+        try:
+            _equation_of(layer)
+        except ValueError:
+            return False
+    return True
+
+
+def _is_table(layer) -> bool:
+    return isinstance(layer, keras.layers.Embedding)
+
+
+def _kernel_variable(layer):
+    """The variable of a Keras layer that cores stand for."""
+    return layer.embeddings if _is_table(layer) else layer.kernel
 
 
 def _equation_of(layer) -> EinsumEquation:
@@ -114,7 +139,8 @@ def twin(layer, format: Format) -> FactorizedLayer:
         config.pop(name, None)
     # The cores come from the kernel; what drew the kernel does not matter,
     # and may be of a kind that factorized layers refuse.
-    config["kernel_initializer"] = "glorot_uniform"
+    side = "embeddings" if _is_table(layer) else "kernel"
+    config[f"{side}_initializer"] = "glorot_uniform"
     return TWINS[type(layer)].from_config(
         {**config, "format": format.to_config()}
     )
@@ -132,7 +158,7 @@ def fill(twin_layer: FactorizedLayer, layer, cores) -> None:
     """
     twin_layer.set_cores(cores)
     for variable in twin_layer.core_variables:
-        variable.trainable = layer.kernel.trainable
+        variable.trainable = _kernel_variable(layer).trainable
     _fill_bias(twin_layer, layer)
 
 
@@ -149,7 +175,7 @@ def dense_twin(layer: FactorizedLayer) -> keras.layers.Layer:
     )
     known = {
         *inspect.signature(source.__init__).parameters,
-        *("name", "trainable", "dtype"),
+        *("name", "trainable", "dtype", "activity_regularizer"),
     }
     config = surgery.config_of(layer)
     return source.from_config({k: v for k, v in config.items() if k in known})
@@ -164,12 +190,11 @@ def fill_dense(dense, layer: FactorizedLayer) -> None:
         dense: The built Keras layer.
         layer: The factorized layer it replaces.
     """
-    dense.kernel.assign(ops.convert_to_numpy(layer.kernel))
-    dense.kernel.trainable = any(
-        core.trainable for core in layer.core_variables
-    )
+    kernel = _kernel_variable(dense)
+    kernel.assign(ops.convert_to_numpy(layer.kernel))
+    kernel.trainable = any(core.trainable for core in layer.core_variables)
     _fill_bias(dense, layer)
-    ours, theirs = dense.activation, layer.activation
+    ours, theirs = getattr(dense, "activation", None), layer.activation
     if isinstance(theirs, keras.layers.Layer) and theirs.built:
         if not ours.built:
             ours.build_from_config(theirs.get_build_config())
@@ -177,6 +202,6 @@ def fill_dense(dense, layer: FactorizedLayer) -> None:
 
 
 def _fill_bias(ours, theirs) -> None:
-    if theirs.bias is not None:
+    if getattr(theirs, "bias", None) is not None:
         ours.bias.assign(ops.convert_to_numpy(theirs.bias))
         ours.bias.trainable = theirs.bias.trainable

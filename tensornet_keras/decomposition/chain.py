@@ -20,14 +20,39 @@ Chain = list[np.ndarray]
 def site_modes(format: TensorTrain) -> list[tuple[int, int]]:
     """The row mode and the column mode of every core of a bound train.
 
-    A convolution kernel is a matrix of shape `(window * input, output)`, so
-    that the spatial core has the window as row mode and a column mode of 1.
+    A convolution kernel is a matrix, see `as_matrices`: a spatial core has
+    its window as row mode and a column mode of 1.
 
     Args:
         format: The bound train.
     """
-    modes = list(zip(format.input_modes, format.output_modes, strict=True))
-    return [(math.prod(format.window), 1), *modes] if format.window else modes
+    sizes, outs = format.network.sizes, format.network.labels_of("out")
+    return [
+        (
+            math.prod(sizes[label] for label in site if label not in outs),
+            math.prod(sizes[label] for label in site if label in outs),
+        )
+        for site in format.sites
+    ]
+
+
+def as_matrices(weight: np.ndarray, format: TensorTrain) -> np.ndarray:
+    """The weight with its rows in the order of a train's cores.
+
+    Args:
+        weight: An array of the shape `format.dense_shape`.
+        format: The bound train.
+
+    Returns:
+        Shape `(1, input, output)` for a matrix, `(window, input, output)`
+        for a kernel whose spatial core is the first, and a copy of shape
+        `(1, input * window, output)` for the other orders.
+    """
+    *_, inputs, outputs = weight.shape
+    weight = weight.reshape(-1, inputs, outputs)
+    if not format.window or format.conv_order == "spatial_first":
+        return weight
+    return weight.transpose(1, 0, 2).reshape(1, -1, outputs)
 
 
 def from_cores(format: TensorTrain, cores, dtype=np.float64) -> Chain:
@@ -40,8 +65,10 @@ def from_cores(format: TensorTrain, cores, dtype=np.float64) -> Chain:
     """
     bonds = (1, *format.rank, 1)
     return [
-        np.asarray(core, dtype).reshape(left, -1, right)
-        for core, left, right in zip(cores, bonds[:-1], bonds[1:], strict=True)
+        np.moveaxis(np.asarray(core, dtype), *moved).reshape(left, -1, right)
+        for core, moved, left, right in zip(
+            cores, _window_axes(format), bonds[:-1], bonds[1:], strict=True
+        )
     ]
 
 
@@ -57,11 +84,24 @@ def to_cores(chain: Chain, format: TensorTrain, dtype):
         The bound train and a tuple of arrays.
     """
     format = format.with_rank(ranks(chain))
-    shapes = format.core_shapes
-    return format, tuple(
-        core.reshape(shape).astype(dtype, copy=False)
-        for core, shape in zip(_balanced(chain), shapes, strict=True)
-    )
+    cores = []
+    for core, shape, (axes, places) in zip(
+        _balanced(chain), format.core_shapes, _window_axes(format), strict=True
+    ):
+        in_order = np.moveaxis(np.empty(shape, bool), axes, places).shape
+        moved = np.moveaxis(core.reshape(in_order), places, axes)
+        cores.append(np.ascontiguousarray(moved, dtype))
+    return format, tuple(cores)
+
+
+def _window_axes(format: TensorTrain):
+    """Where the window's axes of each core are, and where a chain has them.
+
+    A core has them first, a chain after the bond to the left.
+    """
+    for number, site in enumerate(format.sites):
+        count = len(site) if number and site[0].startswith("w") else 0
+        yield tuple(range(count)), tuple(range(1, count + 1))
 
 
 def ranks(chain: Chain) -> tuple[int, ...]:

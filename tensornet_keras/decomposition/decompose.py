@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+
 import numpy as np
 
 from tensornet_keras import formats, validation
+from tensornet_keras.decomposition.block_svd import block_svd
+from tensornet_keras.decomposition.cp_als import sum_of_products
 from tensornet_keras.decomposition.decomposition import Decomposition, Target
+from tensornet_keras.decomposition.low_rank import low_rank
+from tensornet_keras.decomposition.mode_search import best_of, rivals
+from tensornet_keras.decomposition.network_als import network_als
+from tensornet_keras.decomposition.tr_svd import tr_svd
 from tensornet_keras.decomposition.tt_svd import tt_svd
+from tensornet_keras.decomposition.tucker import tucker
 from tensornet_keras.decomposition.unfolding import BLOCK_SIZE
-from tensornet_keras.formats import Format, TensorTrain
+from tensornet_keras.decomposition.vbmf import vbmf_ranks
+from tensornet_keras.formats import (
+    CP,
+    BlockTensorTrain,
+    EinsumNetwork,
+    Format,
+    Kronecker,
+    LowRank,
+    Monarch,
+    TensorRing,
+    TensorTrain,
+    Tucker,
+)
+from tensornet_keras.formats.format import ShareTooSmall
 
 # Each takes the weight, the bound format and a Target, and returns a
 # Decomposition: the format of the ranks obtained, its cores, their error.
 ALGORITHMS = {
+    BlockTensorTrain: block_svd,
+    CP: sum_of_products,
+    Kronecker: sum_of_products,
+    LowRank: low_rank,
+    Monarch: block_svd,
+    TensorRing: tr_svd,
+    EinsumNetwork: network_als,
     TensorTrain: tt_svd,
+    Tucker: tucker,
 }
 
 
@@ -22,6 +53,8 @@ def decompose(
     format: Format | str | dict,
     error: float | None = None,
     *,
+    dims: tuple[tuple[int, ...], tuple[int, ...]] | None = None,
+    search_modes: bool = False,
     tolerance: float = Target.tolerance,
     max_iterations: int = Target.max_iterations,
     seed: int = Target.seed,
@@ -45,6 +78,13 @@ def decompose(
         error: Relative error to stay within, in [0, 1), in place of a rank.
             0 keeps the full rank. The rounding of the dtype adds to errors
             near its resolution. `None` leaves the ranks to the format.
+        dims: Dimensions of the input side and of the output side where they
+            have several, such as `((768,), (12, 64))` for 12 heads of size
+            64: modes are chosen within them. `None` is one each.
+        search_modes: Whether a handful of balanced splits into modes is
+            tried, for a format that chooses its modes, and the one kept that
+            has the lowest error at equal parameters, or the fewest
+            parameters within `error`.
         tolerance: An iterative algorithm (HOOI, CP-ALS, network ALS) has
             converged once a pass lowers the relative error by less.
         max_iterations: Most passes of an iterative algorithm.
@@ -78,16 +118,46 @@ def decompose(
         https://doi.org/10.1137/090752286, theorem 2.2 and algorithm 1.
     """
     weight = _checked_weight(weight)
-    format = _bound(formats.get(format), weight.shape, error)
-    if error is not None:
-        error = validation.relative_error(error)
+    format = formats.get(format)
     target = Target(
-        error,
+        None if error is None else validation.relative_error(error),
         validation.non_negative(tolerance, "tolerance"),
         validation.positive_integer(max_iterations, "max_iterations"),
         seed,
     )
-    return _algorithm_of(format)(weight, format, target)
+    sizes = _sizes(weight.shape, dims)
+    first = _decomposed(weight, format, target, sizes)
+    if not validation.boolean(search_modes, "search_modes"):
+        return first
+    found = [first]
+    for rival in rivals(format, first.format, error):
+        with contextlib.suppress(ShareTooSmall):
+            found.append(_decomposed(weight, rival, target, sizes))
+    return best_of(found, error)
+
+
+def _decomposed(weight, format, target, sizes) -> Decomposition:
+    bound = _bound(format, target.error, sizes)
+    if format.rank == "vbmf":
+        bound = bound.with_rank(vbmf_ranks(weight, bound))
+    return _algorithm_of(bound)(weight, bound, target)
+
+
+def _sizes(shape: tuple[int, ...], dims) -> tuple[tuple[int, ...], ...]:
+    """Dimensions of input and output, and the window."""
+    *window, rows, columns = shape
+    dims = ((rows,), (columns,)) if dims is None else dims
+    sides = [
+        validation.integer_tuple(side, name)
+        for side, name in zip(dims, ("input dims", "output dims"), strict=True)
+    ]
+    if tuple(map(math.prod, sides)) != (rows, columns):
+        raise ValueError(
+            "`dims` must multiply to the sizes of the weight's sides, "
+            f"{rows} and {columns}. Received: dims={dims}. "
+            "Pass the dimensions of the input and of the output."
+        )
+    return (*sides, tuple(window))
 
 
 def _checked_weight(weight) -> np.ndarray:
@@ -122,7 +192,7 @@ def _checked_weight(weight) -> np.ndarray:
     return weight
 
 
-def _bound(format: Format, shape: tuple[int, ...], error) -> Format:
+def _bound(format: Format, error, sizes) -> Format:
     if error is not None and format.rank is not None:
         raise ValueError(
             "A format with a rank and an error exclude each other. "
@@ -136,6 +206,7 @@ def _bound(format: Format, shape: tuple[int, ...], error) -> Format:
             "such as 8, or an error such as error=0.05."
         )
     if format.is_bound:
+        shape = (*sizes[2], *map(math.prod, sizes[:2]))
         if format.dense_shape != shape:
             raise ValueError(
                 "A bound format fits only the shape it is bound to, "
@@ -143,8 +214,6 @@ def _bound(format: Format, shape: tuple[int, ...], error) -> Format:
                 "Pass an unbound format, or the weight it belongs to."
             )
         return format.cut()
-    *window, rows, columns = shape
-    sizes = ((rows,), (columns,), tuple(window))
     if format.rank is None or format.rank == "vbmf":
         # The error, or the noise, decides on the ranks later.
         return format.shaped(*sizes)

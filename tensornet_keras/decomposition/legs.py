@@ -111,9 +111,7 @@ def balanced(cores) -> list[np.ndarray]:
     ]
 
 
-def relative_error(
-    weight: np.ndarray, network: TensorNetwork, cores
-) -> float:
+def relative_error(weight: np.ndarray, network: TensorNetwork, cores) -> float:
     """Frobenius norm of the weight less the network's, over the weight's.
 
     The residual itself is summed, block by block: a difference of norms has

@@ -157,29 +157,34 @@ def _cropped(chain: Chain, format: TensorTrain) -> Chain:
     train of rank 2 decides digit by digit.
     """
     sides = (
-        (format.input_modes, format.input_size, 0),
-        (format.output_modes, format.output_size, 1),
+        (format.input_modes, format.input_size, "i", 0),
+        (format.output_modes, format.output_size, "j", 1),
     )
     chain = list(chain)
-    first = len(chain) - len(format.input_modes)
-    for modes, size, side in sides:
+    pairs = chains.site_modes(format)
+    for modes, size, letter, side in sides:
         if math.prod(modes) == size:
             continue
         digits = np.unravel_index(size - 1, modes)
-        pairs = zip(format.input_modes, format.output_modes, strict=True)
-        for k, pair in enumerate(pairs):
-            mask = _comparison(pair[side], int(digits[k]))
+        # The cores that hold the digits of one side follow one another.
+        where = [
+            number
+            for number, site in enumerate(format.sites)
+            if any(label.startswith(letter) for label in site)
+        ]
+        for k, number in enumerate(where):
+            mask = _comparison(modes[k], int(digits[k]))
             if k == 0:
                 mask = mask[:1]
             if k == len(modes) - 1:
                 mask = mask.sum(axis=2, keepdims=True)
-            other = pair[1 - side]
+            other = pairs[number][1 - side]
             mask = (
                 np.repeat(mask, other, axis=1)
                 if side == 0
                 else np.tile(mask, (1, other, 1))
             )
-            chain[first + k] = _entrywise(chain[first + k], mask)
+            chain[number] = _entrywise(chain[number], mask)
     return chain
 
 

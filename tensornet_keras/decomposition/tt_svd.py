@@ -55,9 +55,9 @@ def tt_svd(
         dtype, and the relative error of these cores.
     """
     error = target.error
-    weight = weight.reshape(-1, *weight.shape[-2:])
+    weight = chains.as_matrices(weight, format)
     modes = chains.site_modes(format)
-    matrix = _padded(weight, format)
+    matrix = _padded(weight, modes)
     if not error:
         limits = format.attainable_ranks() if error == 0.0 else format.rank
         chain = _by_rank(matrix, modes, limits)
@@ -94,15 +94,16 @@ def _epsilon(dtype) -> float:
     return epsilon
 
 
-def _padded(weight: np.ndarray, format: TensorTrain) -> np.ndarray:
+def _padded(weight: np.ndarray, modes) -> np.ndarray:
     """The kernel as a matrix of the modes' sizes, filled with zeros."""
     window, *sizes = weight.shape
-    full = (math.prod(format.input_modes), math.prod(format.output_modes))
+    rows, columns = (math.prod(side) for side in zip(*modes, strict=True))
+    full = (rows // window, columns)
     if tuple(sizes) != full:
         padded = np.zeros((window, *full), weight.dtype)
         padded[:, : sizes[0], : sizes[1]] = weight
         weight = padded
-    return weight.reshape(-1, full[1])
+    return weight.reshape(-1, columns)
 
 
 def _by_rank(matrix: np.ndarray, modes, limits) -> Chain:

@@ -6,11 +6,29 @@ configs, in `convert` and by the laws of the test suite.
 
 from __future__ import annotations
 
+from tensornet_keras.formats.block_tensor_train import BlockTensorTrain
+from tensornet_keras.formats.cp import CP
+from tensornet_keras.formats.einsum_network import EinsumNetwork
 from tensornet_keras.formats.format import Format
+from tensornet_keras.formats.kronecker import Kronecker
+from tensornet_keras.formats.low_rank import LowRank
+from tensornet_keras.formats.monarch import Monarch
+from tensornet_keras.formats.spectrum_preserving import METHODS, PaperMethod
+from tensornet_keras.formats.tensor_ring import TensorRing
 from tensornet_keras.formats.tensor_train import TensorTrain
+from tensornet_keras.formats.tucker import Tucker
 
 CATALOG: dict[str, type[Format]] = {
+    BlockTensorTrain.name: BlockTensorTrain,
+    CP.name: CP,
+    Kronecker.name: Kronecker,
+    LowRank.name: LowRank,
+    Monarch.name: Monarch,
+    PaperMethod.name: PaperMethod,
+    TensorRing.name: TensorRing,
+    EinsumNetwork.name: EinsumNetwork,
     TensorTrain.name: TensorTrain,
+    Tucker.name: Tucker,
 }
 
 
@@ -51,7 +69,9 @@ def get(identifier, **kwargs) -> Format:
 
     Args:
         identifier: A `Format`, a catalog name such as `"tt"`, or the dict
-            that `Format.to_config` returns.
+            that `Format.to_config` returns. With `rate=`, a method of Su et
+            al. 2018: `"svd"`, `"cp"`, `"tk"`, `"tt"`, `"rcp"`, `"rtk"` or
+            `"rtt"`; see `PaperMethod`.
         **kwargs: Arguments of the format, with a catalog name only.
 
     Returns:
@@ -69,6 +89,8 @@ def get(identifier, **kwargs) -> Format:
     TensorTrain(rank=8)
     """
     if isinstance(identifier, str):
+        if "rate" in kwargs or identifier in METHODS.keys() - CATALOG.keys():
+            return PaperMethod(identifier, **kwargs)
         return _class_named(identifier)(**kwargs)
     if kwargs:
         raise TypeError(

@@ -7,6 +7,7 @@ from tensornet_keras import formats
 # Arguments of the Keras layers that a factorized kernel cannot have.
 REFUSED = {
     "kernel_constraint": "Use kernel_regularizer, which acts on each core.",
+    "recurrent_constraint": "Use recurrent_regularizer, for each core.",
     "lora_rank": "Train the cores themselves: there are few.",
     "lora_alpha": "Train the cores themselves: there are few.",
     "quantization_config": "Export with quantization instead.",

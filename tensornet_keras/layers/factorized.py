@@ -222,6 +222,17 @@ class FactorizedLayer(keras.layers.Layer):
 
     def _contract(self, inputs, plan, convolution=None, training=False):
         """The input contracted with the cores, with all switches."""
+        cores = self._cores_for(training)
+
+        def run(inputs, *cores):
+            return execute(plan, inputs, cores, convolution, self.compute_dtype)
+
+        if self.recompute and training:
+            run = keras.remat(run)
+        return run(inputs, *map(ops.convert_to_tensor, cores))
+
+    def _cores_for(self, training) -> list:
+        """The cores that a call uses, penalized and dropped as asked."""
         cores = self.cores
         if self.rank_penalty:
             lasso = rank_lasso(self.format.network, cores)
@@ -233,13 +244,7 @@ class FactorizedLayer(keras.layers.Layer):
                 self.bond_dropout,
                 self._seed_generator,
             )
-
-        def run(inputs, *cores):
-            return execute(plan, inputs, cores, convolution, self.compute_dtype)
-
-        if self.recompute and training:
-            run = keras.remat(run)
-        return run(inputs, *map(ops.convert_to_tensor, cores))
+        return cores
 
     def _network(self) -> TensorNetwork:
         """The network with its legs of the kinds that the layer has."""

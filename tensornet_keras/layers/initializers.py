@@ -26,9 +26,9 @@ def initial_cores(network: TensorNetwork, initializer) -> list[np.ndarray]:
     Args:
         network: The network whose cores are drawn.
         initializer: A Keras initializer of the variance-scaling family
-            (Glorot, He, LeCun), `RandomNormal`, `RandomUniform`,
-            `TruncatedNormal` or `Zeros` (a zero last core, so that the
-            kernel is zero and its gradient is not).
+            (Glorot, He, LeCun), `Orthogonal`, `RandomNormal`,
+            `RandomUniform`, `TruncatedNormal` or `Zeros` (a zero last core,
+            so that the kernel is zero and its gradient is not).
 
     Returns:
         One float32 array per core, of equal Frobenius norms, such that the
@@ -81,6 +81,10 @@ def kernel_variance(shape: tuple[int, ...], initializer) -> float:
         return 0.0
     if isinstance(initializer, known.VarianceScaling):
         return _scaled_variance(shape, initializer)
+    if isinstance(initializer, known.Orthogonal):
+        # Q of a QR decomposition: its shorter side has unit vectors.
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        return initializer.gain**2 / max(rows, columns)
     if isinstance(initializer, known.RandomNormal):
         _refuse_mean(initializer, initializer.mean)
         return initializer.stddev**2
@@ -92,8 +96,9 @@ def kernel_variance(shape: tuple[int, ...], initializer) -> float:
         return (initializer.maxval - initializer.minval) ** 2 / 12
     raise ValueError(
         "`kernel_initializer` must be of the variance-scaling family "
-        "(Glorot, He, LeCun), RandomNormal, RandomUniform, TruncatedNormal "
-        f"or Zeros. Received: kernel_initializer={initializer!r}. "
+        "(Glorot, He, LeCun), Orthogonal, RandomNormal, RandomUniform, "
+        "TruncatedNormal or Zeros. "
+        f"Received: kernel_initializer={initializer!r}. "
         "Choose one of these: a factorized kernel is matched in variance."
     )
 

@@ -44,10 +44,14 @@ class _TTConvolution(_TTConfig):
         output_modes=None,
         *,
         pad=False,
+        conv_order="spatial_first",
         **kwargs,
     ):
-        train = TensorTrain(rank, input_modes, output_modes, pad)
+        train = TensorTrain(rank, input_modes, output_modes, pad, conv_order)
         super().__init__(filters, kernel_size, train, **kwargs)
+
+    def get_config(self):
+        return super().get_config() | {"conv_order": self.format.conv_order}
 
 
 @keras.saving.register_keras_serializable(package="tensornet_keras")
@@ -112,12 +116,16 @@ class TTConv1D(_TTConvolution, FactorizedConv1D):
         filters: Number of output channels.
         kernel_size: Size of the window, an int or a tuple of 1.
         rank: Bond sizes: an int for all (cut to what each bond can carry), a
-            tuple with one int per bond, the spatial core's first (kept as
+            tuple with one int per bond, in the train's order (kept as
             written), or a float in (0, 1], the share of the dense parameters
             to spend.
         input_modes: Factors of the input channels. `None` chooses them.
-        output_modes: Factors of `filters`, as many. `None` chooses them.
+        output_modes: Factors of `filters`, as many (of any number with
+            `"channels_outside"`). `None` chooses them.
         pad: Whether the modes may multiply to more than the channels.
+        conv_order: Where the window stands in the train: `"spatial_first"`,
+            as in the paper, `"channels_outside"`, which is faster (its ranks
+            begin with the input channels), or `"spatial_last"`.
         **kwargs: Arguments of `FactorizedConv1D`, such as `strides`,
             `padding`, `activation` and `use_bias`.
 
@@ -154,12 +162,16 @@ class TTConv2D(_TTConvolution, FactorizedConv2D):
         filters: Number of output channels.
         kernel_size: Size of the window, an int or a tuple of 2.
         rank: Bond sizes: an int for all (cut to what each bond can carry), a
-            tuple with one int per bond, the spatial core's first (kept as
+            tuple with one int per bond, in the train's order (kept as
             written), or a float in (0, 1], the share of the dense parameters
             to spend.
         input_modes: Factors of the input channels. `None` chooses them.
-        output_modes: Factors of `filters`, as many. `None` chooses them.
+        output_modes: Factors of `filters`, as many (of any number with
+            `"channels_outside"`). `None` chooses them.
         pad: Whether the modes may multiply to more than the channels.
+        conv_order: Where the window stands in the train: `"spatial_first"`,
+            as in the paper, `"channels_outside"`, which is faster (its ranks
+            begin with the input channels), or `"spatial_last"`.
         **kwargs: Arguments of `FactorizedConv2D`, such as `strides`,
             `padding`, `activation` and `use_bias`.
 
@@ -196,12 +208,16 @@ class TTConv3D(_TTConvolution, FactorizedConv3D):
         filters: Number of output channels.
         kernel_size: Size of the window, an int or a tuple of 3.
         rank: Bond sizes: an int for all (cut to what each bond can carry), a
-            tuple with one int per bond, the spatial core's first (kept as
+            tuple with one int per bond, in the train's order (kept as
             written), or a float in (0, 1], the share of the dense parameters
             to spend.
         input_modes: Factors of the input channels. `None` chooses them.
-        output_modes: Factors of `filters`, as many. `None` chooses them.
+        output_modes: Factors of `filters`, as many (of any number with
+            `"channels_outside"`). `None` chooses them.
         pad: Whether the modes may multiply to more than the channels.
+        conv_order: Where the window stands in the train: `"spatial_first"`,
+            as in the paper, `"channels_outside"`, which is faster (its ranks
+            begin with the input channels), or `"spatial_last"`.
         **kwargs: Arguments of `FactorizedConv3D`, such as `strides`,
             `padding`, `activation` and `use_bias`.
 

@@ -234,3 +234,17 @@ def test_kernels_of_padded_layers_are_cropped():
     assert report.rows[0].modes == "3·6 x 4·5"
     assert dataclasses.asdict(report.rows[0])["ranks"] == (12,)
     assert_same_function(model, small, numbers(3, 17))
+
+
+def test_ranks_may_come_from_the_noise_of_each_kernel():
+    rng = np.random.default_rng(0)
+    model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(64)])
+    low = rng.standard_normal((64, 3)) @ rng.standard_normal((3, 64))
+    noisy = low + 0.1 * rng.standard_normal((64, 64))
+    model.layers[0].kernel.assign(noisy)
+    format = tk.formats.LowRank(rank="vbmf")
+    small, report = tk.convert(model, format)
+    assert report.replaced[0].ranks == (3,)
+    assert small.layers[0].format.rank == (3,)
+    with pytest.raises(ValueError, match=r"Exactly one|exclude"):
+        tk.convert(model, format, error=0.1)

@@ -146,3 +146,60 @@ def test_a_bound_format_names_both_sizes_when_bound_to_others(sizes):
 def test_sizes_below_one_are_refused(size):
     with pytest.raises(ValueError, match="`output_dims`"):
         TensorTrain(4).bind((12,), (size,))
+
+
+KERNEL = ((6,), (8,), (3, 2))
+
+
+def kernel(order, *modes, rank=(2, 3, 4, 5)):
+    train = TensorTrain(rank, *modes, conv_order=order)
+    return train.bind(*KERNEL)
+
+
+def test_the_window_may_stand_last():
+    train = kernel("spatial_last", (2, 3), (4, 2), rank=(2, 3))
+    assert train.core_shapes == ((2, 4, 2), (2, 3, 2, 3), (3, 2, 3))
+    assert train.attainable_ranks() == (8, 6)
+    assert str(train) == "tt(2·3 x 4·2 spatial last, ranks (2, 3))"
+
+
+def test_channels_may_stand_outside_of_the_window():
+    train = kernel("channels_outside", (2, 3), (8,))
+    assert train.core_shapes == (
+        (2, 2),
+        (2, 3, 3),
+        (3, 3, 4),
+        (2, 4, 5),
+        (5, 8),
+    )
+    assert train.attainable_ranks() == (2, 6, 16, 8)
+
+
+def test_channels_outside_have_one_mode_a_side_unless_given():
+    train = TensorTrain(4, conv_order="channels_outside").bind(
+        (1009,), (64,), (3, 3)
+    )
+    assert (train.input_modes, train.output_modes) == ((1009,), (64,))
+    assert train.num_params == 4 * (1009 + 64) + 2 * 3 * 16
+
+
+@pytest.mark.parametrize("order", ["channels_outside", "spatial_last"])
+def test_a_matrix_is_the_same_in_every_order(order):
+    first = TensorTrain(3).bind((64,), (48,))
+    other = TensorTrain(3, conv_order=order).bind((64,), (48,))
+    assert other.network == first.network
+    assert str(other) == str(first)
+
+
+def test_counts_of_modes_may_differ_outside_of_a_window_only():
+    train = TensorTrain(2, (2, 3), (8,), conv_order="channels_outside")
+    assert train.bind(*KERNEL).num_bonds == 4
+    with pytest.raises(ValueError, match="one length"):
+        train.bind((6,), (8,))
+    with pytest.raises(ValueError, match="one length"):
+        TensorTrain(2, (2, 3), (8,), conv_order="spatial_last")
+
+
+def test_an_unknown_order_is_refused():
+    with pytest.raises(ValueError, match="`conv_order`.*'channels_outside'"):
+        TensorTrain(2, conv_order="outside")

@@ -6,10 +6,15 @@ by its line in `LAYERS`.
 
 from dataclasses import dataclass
 
+import keras
+import numpy as np
+
 from tensornet_keras import backend, layers, registration
 from tensornet_keras.formats import (
+    CP,
     BlockTensorTrain,
     Format,
+    Kronecker,
     LowRank,
     Monarch,
     PaperMethod,
@@ -38,6 +43,50 @@ FORMATS = {
         BlockTensorTrain(2, (2, 3), (3, 2), pad=True).bind(
             (5,), (5,), (2, 1, 2)
         ),
+    ),
+    "cp": (
+        CP(3).bind((3,), (5,)),
+        # Primes, padded to the modes that are chosen.
+        CP(3).bind((67,), (13,)),
+        CP(0.5).bind((16,), (24,)),
+        CP(2).bind((1,), (20,)),
+        CP(2, (2, 3, 2), (3, 1, 2)).bind((12,), (6,)),
+        # Ranks above the attainable, 12.
+        CP((15,), (3, 2, 2), (2, 3, 1)).bind((12,), (6,)),
+        CP((30,), (2, 3), (4, 2), pair_modes=False).bind((6,), (8,)),
+        CP(2, (7,), (5,), pair_modes=False).bind((7,), (5,)),
+        CP(3, (2, 3), (6,), pad=True, pair_modes=False).bind((5,), (5,)),
+        CP(3).bind((6,), (4,), (3,)),
+        CP(0.5).bind((6,), (8,), (3, 2)),
+        CP(2, (3, 2), (8,)).bind((6,), (8,), (3, 2)),
+        CP(4).bind((1,), (6,), (3, 3)),
+        CP(2, (2, 3), (3, 2), pad=True).bind((5,), (5,), (2, 1, 2)),
+        *(
+            CP(3, *modes, pad=True, pair_modes=True).bind(*sizes)
+            for modes, sizes in (
+                ((None, None), ((4,), (3,), (2,))),
+                (((3, 2), (2, 4)), ((6,), (8,), (3,))),
+                (((3, 2), (2, 4)), ((5,), (8,), (3, 2))),
+                (((2, 2), (3, 1)), ((4,), (3,), (2, 1, 2))),
+            )
+        ),
+    ),
+    "kronecker": (
+        Kronecker(2).bind((6,), (8,)),
+        Kronecker(1, (3, 2), (2, 3)).bind((6,), (6,)),
+        Kronecker(3, (3,), (4,)).bind((3,), (4,)),
+        # A rank above the attainable, 4.
+        Kronecker((9,), (3, 2), (5, 2)).bind((6,), (10,)),
+        # Primes, padded to two modes.
+        Kronecker(3).bind((67,), (13,)),
+        Kronecker(0.5).bind((16,), (24,)),
+        Kronecker(3).bind((1,), (20,)),
+        Kronecker(3, (2, 3, 2), (3, 1, 2)).bind((12,), (6,)),
+        Kronecker(2, (3, 2), (2, 4)).bind((6,), (8,), (3,)),
+        Kronecker(3).bind((6,), (8,), (3, 2)),
+        Kronecker(2, (2, 3), (3, 2), pad=True).bind((5,), (5,), (2, 1, 2)),
+        Kronecker(2, (2, 1, 2), (1, 3, 2)).bind((4,), (6,), (3, 3)),
+        Kronecker(2, (3,), (2,)).bind((3,), (2,), (2,)),
     ),
     "low_rank": (
         LowRank(2).bind((7,), (5,)),
@@ -130,6 +179,8 @@ FORMATS = {
 # The same as a user writes it for a layer: with a rank, without sizes.
 AS_WRITTEN = {
     "btt": BlockTensorTrain(rank=3),
+    "cp": CP(rank=3),
+    "kronecker": Kronecker(rank=3),
     "low_rank": LowRank(rank=3),
     "monarch": Monarch(),
     "su2018": PaperMethod("rtt", rate=0.3),
@@ -153,6 +204,17 @@ LAYERS = {
             },
         ),
         ((2, 12), {"equation": "...x,xy->...y", "output_shape": (10,)}),
+    ),
+    # Few ids, and more than the vocabulary has.
+    "FactorizedEmbedding": (
+        ((3, 5), {"input_dim": 23, "output_dim": 6, "mask_zero": True}),
+        (
+            (2, 3, 4),
+            {"input_dim": 12, "output_dim": 7, "deduplicate": True},
+        ),
+    ),
+    "FactorizedReversibleEmbedding": (
+        ((4, 3), {"input_dim": 12, "output_dim": 8}),
     ),
     "FactorizedConv1D": (
         (
@@ -231,14 +293,30 @@ class LayerExample:
 
     def unbuilt(self, **more):
         """The layer, as a user writes it."""
-        written = {"bias_initializer": "random_normal"} | self.arguments | more
-        return getattr(layers, self.layer)(**written)
+        bias = {} if self.ids else {"bias_initializer": "random_normal"}
+        return getattr(layers, self.layer)(**bias | self.arguments | more)
 
     def built(self, **more):
         """The layer with its weights, for inputs of this shape."""
         layer = self.unbuilt(**more)
         layer.build(self.input_shape)
         return layer
+
+    @property
+    def ids(self) -> int:
+        """How many ids there are, if they are the inputs, else 0."""
+        return self.arguments.get("input_dim", 0)
+
+    def inputs(self, seed=0):
+        """Random inputs of the layer."""
+        generator = np.random.default_rng(seed)
+        if self.ids:
+            return generator.integers(0, self.ids, self.input_shape, "int32")
+        return generator.standard_normal(self.input_shape).astype("float32")
+
+    def symbolic(self, *shape):
+        """What stands for such inputs in a model, without the batch."""
+        return keras.Input(shape, dtype="int32" if self.ids else "float32")
 
     def __str__(self):
         name = f"{self.layer}{self.input_shape}"

@@ -13,6 +13,7 @@ TOLERANCES = {
 OWN_ARGUMENTS = (
     "bond_dropout",
     "conv_order",
+    "deduplicate",
     "format",
     "input_modes",
     "output_modes",
@@ -85,6 +86,12 @@ def keras_twin(layer):
     bias = [] if layer.bias is None else [as_numpy(layer.bias)]
     twin.set_weights([kernel, *bias])
     return twin
+
+
+def kernel_of(layer):
+    """The variable of Keras' layer that the cores stand for."""
+    table = isinstance(layer, keras.layers.Embedding)
+    return layer.embeddings if table else layer.kernel
 
 
 def as_numpy(tensor):

@@ -6,7 +6,7 @@ import pytest
 
 from tensornet_keras import backend
 from tests.laws.examples import examples_of_every_layer
-from tests.laws.oracles import as_numpy, keras_twin, random_array
+from tests.laws.oracles import as_numpy, keras_twin, kernel_of, random_array
 
 # Steps so long that the gradient fills the digits of the updated weight.
 LEARNING_RATE = 1e3
@@ -17,10 +17,10 @@ def test_a_gradient_reaches_every_core_as_through_the_dense_kernel(example):
     layer = example.built()
     twin = keras_twin(layer)
     cores = [as_numpy(core).astype("float64") for core in layer.cores]
-    inputs = random_array(example.input_shape, seed=1)
+    inputs = example.inputs(seed=1)
     targets = random_array(layer.compute_output_shape(inputs.shape), seed=2)
     found = gradients(layer, layer.cores, inputs, targets)
-    [of_kernel] = gradients(twin, [twin.kernel], inputs, targets)
+    [of_kernel] = gradients(twin, [kernel_of(twin)], inputs, targets)
     for number, gradient in enumerate(found):
         network = layer.format.network
         whole = of_kernel.reshape(network.weight_shape)
@@ -35,7 +35,9 @@ def test_a_gradient_reaches_every_core_as_through_the_dense_kernel(example):
 def gradients(layer, variables, inputs, targets):
     """Gradients of a mean square, from the step that an optimizer takes."""
     before = [as_numpy(variable) for variable in variables]
-    model = keras.Sequential([keras.Input(inputs.shape[1:]), layer])
+    model = keras.Sequential(
+        [keras.Input(inputs.shape[1:], dtype=inputs.dtype.name), layer]
+    )
     model.compile(
         keras.optimizers.SGD(LEARNING_RATE),
         loss="mse",

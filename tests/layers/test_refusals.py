@@ -39,7 +39,13 @@ def test_an_argument_that_nobody_has():
 
 
 @pytest.mark.parametrize(
-    "format", [tk.formats.TensorTrain(), {"name": "tt"}], ids=str
+    "format",
+    [
+        tk.formats.TensorTrain(),
+        tk.formats.TensorTrain("vbmf"),
+        {"name": "tt"},
+    ],
+    ids=str,
 )
 def test_a_format_without_a_rank(format):
     with pytest.raises(ValueError, match="needs a rank.*Pass rank="):
@@ -66,12 +72,11 @@ def test_what_is_no_format(format):
     "initializer",
     [
         "ones",
-        "orthogonal",
         "identity",
         keras.initializers.Constant(0.5),
         lambda shape, dtype=None: keras.ops.zeros(shape, dtype),
     ],
-    ids=["ones", "orthogonal", "identity", "constant", "function"],
+    ids=["ones", "identity", "constant", "function"],
 )
 def test_initializers_that_cannot_be_matched_in_variance(initializer):
     with pytest.raises(ValueError, match="variance-scaling.*Received: kernel_"):

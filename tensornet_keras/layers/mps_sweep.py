@@ -1,0 +1,225 @@
+"""Contracts a tensor train with the features of its sites, in log scale.
+
+A product over hundreds of sites leaves the range of any float. So every
+number here is a mantissa beside the logarithm of its scale: cores and
+features are divided by powers of two (exactly), the running products by their
+largest entries. The scales are constants to the gradient, which is exact all
+the same, since the product of mantissa and scale does not depend on them.
+
+Both ends sweep towards the output site at once. Two measures keep the
+sequence short: neighbouring sites are merged, and where bonds are narrow the
+matrices of all sites are built beforehand in one batched product.
+"""
+
+from __future__ import annotations
+
+import math
+
+from keras import ops
+
+from tensornet_keras import backend
+
+# Bonds up to this size build one matrix per site and example: wider ones
+# would need more memory than they save in time.
+NARROW = 24
+# Most features of a merged site, for narrow bonds and for wide ones.
+MERGED_NARROW = 16
+MERGED_WIDE = 4
+# The least scale that a division may have: the smallest normal float32.
+LEAST = 2.0**-126
+
+
+def contract(left, output, right, rows):
+    """The value of a train at every example.
+
+    Args:
+        left: `(cores, features)` of the sites left of the output, from the
+            end inwards: `(sites, D, d, D)` and `(sites, batch, d)`; or
+            `None` where there is none.
+        output: The output core, `(D, units, D)`, with a bond of size 1
+            towards a side without sites.
+        right: The same of the sites right of the output, from the end
+            inwards, every core with its bonds swapped.
+        rows: The two ends' states, `(1, D)` each at an open end, `(D, D)` at
+            a closed one.
+
+    Returns:
+        `(mantissa, log_scale)` of shapes `(batch, units)` and `(batch, 1)`:
+        the value is `mantissa * exp(log_scale)`, and the largest mantissa of
+        an example 1, unless all are 0.
+    """
+    batch = ops.shape((left or right)[1])[1]
+    twos, chains = 0.0, []
+    for side in (left, right):
+        chain, exponent = _prepared(*side) if side else ([], 0.0)
+        chains.append(chain)
+        twos = twos + exponent
+    output, exponent = _halved(output, (0, 1, 2))
+    twos = twos + ops.reshape(exponent, (1, 1))
+    states, log = _swept(chains, rows, batch)
+    value = _joined(*states, output)
+    value, scale = normalized(value, -1)
+    return value, log + ops.log(scale) + math.log(2) * twos
+
+
+def normalized(tensor, axis):
+    """Divides by the largest absolute value, a constant to the gradient.
+
+    Args:
+        tensor: A tensor.
+        axis: The axis, or axes, to take the largest value over.
+
+    Returns:
+        `(quotient, scale)`.
+    """
+    scale = ops.max(ops.abs(tensor), axis=axis, keepdims=True)
+    scale = ops.stop_gradient(ops.maximum(scale, LEAST))
+    return ops.divide(tensor, scale), scale
+
+
+def _halved(tensor, axis):
+    """Divides by the power of two below the largest absolute value.
+
+    Returns the exponent too: exponents add without rounding, whatever the
+    scales of two thousand sites.
+    """
+    scale = ops.max(ops.abs(tensor), axis=axis, keepdims=True)
+    exponent = ops.floor(ops.log2(ops.maximum(scale, LEAST)))
+    exponent = ops.stop_gradient(ops.minimum(exponent, -math.log2(LEAST)))
+    return ops.multiply(tensor, ops.exp2(-exponent)), exponent
+
+
+def _prepared(cores, features):
+    """A side's merged sites, ready to sweep, and its exponent of two.
+
+    The scale of each slice of a core goes to its feature: slices may differ
+    by any factor.
+    """
+    bond, dim = cores.shape[-1], cores.shape[-2]
+    cores = ops.transpose(cores, (0, 2, 1, 3))
+    cores, exponent = _halved(cores, (2, 3))
+    scale = ops.max(exponent, axis=1, keepdims=True)
+    features = ops.multiply(
+        features, ops.exp2(ops.reshape(exponent - scale, (-1, 1, dim)))
+    )
+    features, more = _halved(features, -1)
+    twos = ops.sum(scale) + ops.sum(more, axis=0)
+    narrow = bond <= NARROW
+    cores, features = _merged(
+        cores, features, MERGED_NARROW if narrow else MERGED_WIDE
+    )
+    sites, dim = cores.shape[:2]
+    if not narrow:
+        cores = ops.reshape(cores, (sites, 1, dim * bond, bond))
+        return [cores, ops.expand_dims(features, 1)], twos
+    matrices = ops.matmul(features, ops.reshape(cores, (sites, dim, -1)))
+    return [ops.reshape(matrices, (sites, 1, -1, bond, bond))], twos
+
+
+def _merged(cores, features, most):
+    """Neighbouring sites as one, while its features are no more than this."""
+    while cores.shape[0] > 1 and cores.shape[1] ** 2 <= most:
+        if cores.shape[0] % 2:
+            cores, features = _with_identity(cores, features)
+        pairs, dim, bond = cores.shape[0] // 2, cores.shape[1], cores.shape[-1]
+        cores = ops.reshape(cores, (pairs, 2, dim, bond, bond))
+        first, second = ops.unstack(cores, axis=1)
+        first = ops.reshape(first, (pairs, dim * bond, bond))
+        second = ops.reshape(
+            ops.transpose(second, (0, 2, 1, 3)), (pairs, bond, dim * bond)
+        )
+        cores = ops.reshape(
+            ops.matmul(first, second), (pairs, dim, bond, dim, bond)
+        )
+        cores = ops.reshape(
+            ops.transpose(cores, (0, 1, 3, 2, 4)),
+            (pairs, dim * dim, bond, bond),
+        )
+        features = ops.reshape(features, (pairs, 2, -1, dim))
+        first, second = ops.unstack(features, axis=1)
+        features = ops.multiply(first[..., None], second[..., None, :])
+        features = ops.reshape(features, (pairs, -1, dim * dim))
+    return cores, features
+
+
+def _with_identity(cores, features):
+    """One site more at the outer end, which changes nothing."""
+    dim, bond = cores.shape[1], cores.shape[-1]
+    identity = ops.expand_dims(ops.eye(bond, dtype=cores.dtype), (0, 1))
+    identity = ops.pad(identity, ((0, 0), (0, dim - 1), (0, 0), (0, 0)))
+    ones = ops.ones_like(features[:1, :, :1])
+    ones = ops.pad(ones, ((0, 0), (0, 0), (0, dim - 1)))
+    return (
+        ops.concatenate([identity, cores], axis=0),
+        ops.concatenate([ones, features], axis=0),
+    )
+
+
+def _swept(chains, rows, batch):
+    """The states of both sides at the output site, and their log scale.
+
+    The longer side goes ahead alone until both are as far from the output.
+    """
+    lengths = [chain[0].shape[0] if chain else 0 for chain in chains]
+    both = min(lengths)
+    states, logs = [], []
+    for chain, length, state in zip(chains, lengths, rows, strict=True):
+        state = ops.broadcast_to(state, (1, batch, *state.shape))
+        state, log = _alone(chain, length - both, state)
+        states.append(state)
+        logs.append(log)
+    if both:
+        stacked = [
+            ops.concatenate([one[-both:], other[-both:]], axis=1)
+            for one, other in zip(*chains, strict=True)
+        ]
+        state, log = _sweep(stacked, ops.concatenate(states, axis=0))
+        states = ops.split(state, 2, axis=0)
+        logs.append(log)
+    return states, sum(logs)
+
+
+def _alone(chain, steps, state):
+    if not steps:
+        return state, 0.0
+    return _sweep([part[:steps] for part in chain], state)
+
+
+def _sweep(parts, state):
+    """Multiplies states with the matrices of one site after another.
+
+    Args:
+        parts: Per site, matrices `(sides, batch, D, D)`; or features
+            `(sides, batch, d)` and cores `(sides, d * D, D)`.
+        state: `(sides, batch, rows, D)`.
+
+    Returns:
+        The last states and the logarithm of their scale, `(batch, 1)`.
+    """
+    step = _by_matrix if len(parts) == 1 else _by_core
+    state, scales = backend.scan(step, state, parts)
+    log = ops.sum(ops.log(scales), axis=(0, 1))
+    return state, ops.reshape(log, (-1, 1))
+
+
+def _by_matrix(state, parts):
+    return normalized(ops.matmul(state, parts[0]), (-2, -1))
+
+
+def _by_core(state, parts):
+    core, features = parts
+    sides, _, rows, bond = state.shape
+    state = ops.multiply(state[..., None, :], features[:, :, None, :, None])
+    state = ops.reshape(state, (sides, -1, core.shape[1]))
+    state = ops.reshape(ops.matmul(state, core), (sides, -1, rows, bond))
+    return normalized(state, (-2, -1))
+
+
+def _joined(left, right, output):
+    """Both sides' states and the output core: `(batch, units)`."""
+    bond, units, other = output.shape
+    left, right = ops.squeeze(left, axis=0), ops.squeeze(right, axis=0)
+    rows = left.shape[1]
+    value = ops.matmul(left, ops.reshape(output, (bond, units * other)))
+    value = ops.reshape(value, (-1, rows, units, other))
+    return ops.sum(ops.multiply(value, right[:, :, None, :]), axis=(1, 3))
