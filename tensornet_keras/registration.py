@@ -30,6 +30,7 @@ LAYERS = (
 OTHER_LAYERS = (
     "FactorizedGRU",
     "FactorizedLSTM",
+    "MPSLayer",
     "TensorContraction",
     "TensorRegression",
 )

@@ -103,7 +103,10 @@ class _Problem:
         self.norm = frobenius_norm(np.ascontiguousarray(tensor))
         self.cores = [np.array(core, np.float64) for core in cores]
         self.error = math.inf
-        self._paths: dict[tuple, list] = {}
+        labels = [y for x in network.sizes for y in (x, _copied(x, 1))]
+        self._numbers = {label: number for number, label in enumerate(labels)}
+        # The same few contractions come back in every pass.
+        self._expressions: dict[tuple, object] = {}
 
     def sweep(self) -> None:
         """Solves for each core once, from the first to the last."""
@@ -166,13 +169,20 @@ class _Problem:
         return self._contract(arrays, terms, result), result
 
     def _contract(self, arrays, terms, result):
-        pairs = [x for pair in zip(arrays, terms, strict=True) for x in pair]
         key = (tuple(terms), result)
-        if key not in self._paths:
-            self._paths[key], _ = opt_einsum.contract_path(
-                *pairs, result, optimize="auto"
+        if key not in self._expressions:
+            inputs, output = (
+                [
+                    "".join(opt_einsum.get_symbol(self._numbers[x]) for x in t)
+                    for t in side
+                ]
+                for side in (terms, [result])
             )
-        return opt_einsum.contract(*pairs, result, optimize=self._paths[key])
+            self._expressions[key] = opt_einsum.contract_expression(
+                f"{','.join(inputs)}->{output[0]}",
+                *(array.shape for array in arrays),
+            )
+        return self._expressions[key](*arrays)
 
     def _solve(self, core: int, image, gram) -> None:
         """The core of least error, from its normal equations."""

@@ -37,7 +37,7 @@ from tensornet_keras.formats import Format
 # several starts.
 CHEAP_PRODUCT = 2**28
 RANDOM_STARTS = 2
-TRIAL_PASSES, SHORT_TRIAL_PASSES = 10, 3
+TRIAL_PASSES = 3
 # Tensors of more entries are multiplied in float32 while the error is large:
 # it is found as a difference of squares, which float32 blurs at 1e-7.
 LARGE_SIZE = 2**18
@@ -180,21 +180,26 @@ def _best_start(
         tensor.astype(np.float32), [min(n, rank) for n in tensor.shape]
     )
     fibers = _largest_fibers(core, rank)
-    cheap = core.size * rank <= CHEAP_PRODUCT
-    folding = Folding(core.astype(np.float64 if cheap else np.float32))
-    starts = [
-        _random_terms(core.shape, rank, generator)
-        for _ in range(RANDOM_STARTS if cheap else 1)
-    ]
-    if cheap:
-        starts.append(_of_rank(fibers, rank, generator))
-    passes = min(TRIAL_PASSES if cheap else SHORT_TRIAL_PASSES, max_iterations)
-    found = [refined(folding, terms, tolerance, passes) for terms in starts]
-    best = min([*found, fibers], key=lambda terms: terms.relative_error)
-    if best is not fibers and 2 * core.size <= tensor.size:
-        # A pass over so small a core hardly counts.
-        best = refined(folding, best, tolerance, max_iterations, goal)
-    return _in_bases(best, bases)
+    if core.size * rank > CHEAP_PRODUCT:
+        terms = _random_terms(core.shape, rank, generator)
+        passes = min(TRIAL_PASSES, max_iterations)
+        terms = refined(Folding(core), terms, tolerance, passes)
+        best = min(terms, fibers, key=lambda terms: terms.relative_error)
+        return _in_bases(best, bases)
+    # Passes over so small a core hardly count.
+    folding = Folding(core.astype(np.float64))
+    starts = [_of_rank(fibers, rank, generator)]
+    for _ in range(RANDOM_STARTS):
+        starts.append(_random_terms(core.shape, rank, generator))
+    found = []
+    for terms in starts:
+        terms = refined(folding, terms, tolerance, max_iterations)
+        terms = _in_bases(terms, bases)
+        if core.size < tensor.size:
+            trial = (tolerance, min(TRIAL_PASSES, max_iterations), goal)
+            terms = _on_the_whole(tensor, terms, trial)
+        found.append(terms)
+    return min(found, key=lambda terms: terms.relative_error)
 
 
 def _compressed(tensor: np.ndarray, sizes):
@@ -225,7 +230,8 @@ def _in_bases(terms: Terms, bases) -> Terms:
         basis @ factor
         for basis, factor in zip(bases, terms.factors, strict=True)
     )
-    return dataclasses.replace(terms, factors=factors)
+    # Of the tensor itself there has been no pass yet.
+    return dataclasses.replace(terms, factors=factors, iterations=0)
 
 
 def _largest_fibers(tensor: np.ndarray, rank: int) -> Terms:
@@ -285,7 +291,6 @@ def _of_rank(terms: Terms, rank: int, generator: np.random.Generator) -> Terms:
         for factor, new in zip(terms.factors, more.factors, strict=True)
     )
     weights = np.concatenate([terms.weights[order], more.weights])
-    # Of the tensor itself there has been no pass yet.
     return Terms(factors, weights, math.inf)
 
 

@@ -9,6 +9,7 @@ arXiv 2001.04321).
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ RIDGE = 1e-3
 LEAST_RIDGE = 1e-12
 # Extrapolation: the first step, its growth, and its largest.
 FIRST_STEP, GROWTH, LARGEST_STEP = 0.5, 1.1, 1.0
+# So many passes in a row must gain little: one alone may be a bad step.
+SLOW_PASSES = 2
 # Squared errors below are rounding in float64.
 LEAST_SQUARE = 1e-15
 
@@ -129,7 +132,7 @@ def refined(
     current = [np.asarray(factor, dtype) for factor in start.factors]
     weights = np.asarray(start.weights, dtype)
     before, square, step, largest = None, math.inf, FIRST_STEP, LARGEST_STEP
-    ridge, converged, passes = RIDGE, False, 0
+    ridge, converged, passes, slow = RIDGE, False, 0, 0
     with threads_for(rank):
         while passes < max_passes and not converged:
             passes += 1
@@ -145,10 +148,9 @@ def refined(
                 step /= 2
                 continue
             error, last = math.sqrt(found[2]), math.sqrt(square)
+            slow = slow + 1 if last - error <= tolerance * error else 0
             converged = (
-                last - error <= tolerance * error
-                or error <= goal
-                or found[2] <= LEAST_SQUARE
+                slow == SLOW_PASSES or error <= goal or found[2] <= LEAST_SQUARE
             )
             if found[2] <= square:
                 before = current
@@ -161,29 +163,41 @@ def refined(
 def _swept(folding: Folding, factors, weights, ridge: float):
     """One pass over all modes: factors, weights and squared error."""
     factors = list(factors)
-    grams = [factor.T @ factor for factor in factors]
-    for side, modes in enumerate(folding.sides):
+    # Small ranks are at one thread already; asking again would cost more.
+    many = len(weights) > MOST_CHOLESKY_RANK
+    with threads_for(1) if many else contextlib.nullcontext():
+        grams = [factor.T @ factor for factor in factors]
+    for side in (0, 1):
         image = folding.image(side, factors)
-        others = _hadamard([grams[mode] for mode in folding.sides[1 - side]])
-        for place, mode in enumerate(modes):
-            later = modes[place + 1 :]
-            wanted = image
-            for other in reversed(later):
-                wanted = _contracted(wanted, factors[other], -2)
-            wanted = wanted.astype(weights.dtype, copy=False)
-            gram = _hadamard([others, *(grams[m] for m in modes if m != mode)])
-            update = _solved(gram, ridge, wanted, factors[mode] * weights)
-            weights = np.linalg.norm(update, axis=0)
-            factors[mode] = np.where(
-                weights > 0, update / _nonzero(weights), factors[mode]
+        with threads_for(1) if many else contextlib.nullcontext():
+            weights, square = _updated(
+                folding.sides, side, image, factors, grams, weights, ridge
             )
-            grams[mode] = factors[mode].T @ factors[mode]
-            if later:
-                image = _contracted(image, factors[mode], 0)
-    inner = np.sum(wanted * update, dtype=np.float64)
-    gram *= grams[mode]
-    norm = float(weights.astype(np.float64) @ (gram @ weights))
-    return factors, weights, max(1.0 - 2.0 * float(inner) + norm, 0.0)
+    return factors, weights, square
+
+
+def _updated(sides, side, image, factors, grams, weights, ridge):
+    """Updates the factors of a side, in place: weights and squared error."""
+    modes = sides[side]
+    others = _hadamard([grams[mode] for mode in sides[1 - side]])
+    for place, mode in enumerate(modes):
+        later = modes[place + 1 :]
+        wanted = image
+        for other in reversed(later):
+            wanted = _contracted(wanted, factors[other], -2)
+        wanted = wanted.astype(weights.dtype, copy=False)
+        gram = _hadamard([others, *(grams[m] for m in modes if m != mode)])
+        update = _solved(gram, ridge, wanted, factors[mode] * weights)
+        weights = np.linalg.norm(update, axis=0)
+        factors[mode] = np.where(
+            weights > 0, update / _nonzero(weights), factors[mode]
+        )
+        grams[mode] = factors[mode].T @ factors[mode]
+        if later:
+            image = _contracted(image, factors[mode], 0)
+    inner = float(np.sum(wanted * update, dtype=np.float64))
+    norm = float(np.sum((update @ gram) * update, dtype=np.float64))
+    return weights, max(1.0 - 2.0 * inner + norm, 0.0)
 
 
 def _solved(gram, ridge: float, wanted, start) -> np.ndarray:
@@ -196,8 +210,7 @@ def _solved(gram, ridge: float, wanted, start) -> np.ndarray:
             gram, overwrite_a=True, check_finite=False
         )
         return scipy.linalg.cho_solve(factor, wanted.T, check_finite=False).T
-    with threads_for(len(wanted)):
-        return _conjugate_gradients(gram, ridge, wanted, start)
+    return _conjugate_gradients(gram, ridge, wanted, start)
 
 
 def _conjugate_gradients(gram, ridge: float, wanted, solution) -> np.ndarray:
@@ -224,9 +237,11 @@ def _contracted(image, factor, axis: int) -> np.ndarray:
 
 
 def _hadamard(matrices) -> np.ndarray:
-    """The entrywise product, always a new array."""
-    product = matrices[0].copy()
-    for matrix in matrices[1:]:
+    """The entrywise product; of one matrix it is that matrix."""
+    if len(matrices) == 1:
+        return matrices[0]
+    product = matrices[0] * matrices[1]
+    for matrix in matrices[2:]:
         product *= matrix
     return product
 

@@ -9,14 +9,16 @@ ones at random cores too: the best end is kept.
 from __future__ import annotations
 
 import bisect
+import dataclasses
+import math
 
 import numpy as np
 
 from tensornet_keras.decomposition.alternation import alternate, widened
 from tensornet_keras.decomposition.decomposition import Decomposition, Target
 from tensornet_keras.decomposition.legs import finished, leg_tensor
+from tensornet_keras.decomposition.residual import frobenius_norm
 from tensornet_keras.decomposition.spanning import (
-    SpanningTree,
     spanning_cores,
     spanning_tree,
 )
@@ -32,6 +34,8 @@ RESTARTS = 2
 MOST_RESTARTED = 2**15
 # A start that misses no more than this is left as it is.
 EXACT = 1e-6
+# Differences of norms tell errors above this apart, in float32 too.
+CLOSE = 1e-3
 
 
 def network_als(
@@ -65,7 +69,7 @@ class _Problem:
     def __init__(self, weight, format, target):
         self.weight, self.format, self.target = weight, format, target
         self.tensor = image(weight, format.network)
-        self.norm = float(np.linalg.norm(self.tensor))
+        self.norm = frobenius_norm(self.tensor)
         bonds = dict(format.network.bonds)
         limits = format.attainable_ranks()
         self.limits = dict(zip(bonds, limits, strict=True))
@@ -74,14 +78,18 @@ class _Problem:
     def at(self, rank, goal: float = 0.0) -> Decomposition:
         """The best cores found at these ranks."""
         wanted = self.format.with_rank(rank)
-        cores, used = self._spanning(wanted.network)
-        found = self.format.with_rank(used)
-        start = finished(self.weight, found, cores)
-        if self.norm == 0.0 or start.relative_error <= max(EXACT, goal):
-            return start
-        best = self._improved(wanted, widened(cores, wanted.network, 0), goal)
+        links = self.tree.links_within(dict(wanted.network.bonds))
+        cores, used, kept = spanning_cores(self.tensor, self.tree, links)
+        if missed(self.norm, kept) <= max(CLOSE, goal):
+            start = self._finished(used, cores)
+            if start.relative_error <= max(EXACT, goal):
+                return start
+        seed = self.target.seed
+        best = self._improved(
+            wanted, widened(cores, wanted.network, seed), goal
+        )
         if not _is_tree(wanted.network) and self.tensor.size <= MOST_RESTARTED:
-            generator = np.random.default_rng(self.target.seed)
+            generator = np.random.default_rng(seed)
             for _ in range(RESTARTS):
                 if best.relative_error <= goal:
                     break
@@ -97,20 +105,17 @@ class _Problem:
         best = self._tree_within(error)
         if error == 0.0 or _is_tree(self.format.network):
             return best
-        met = self._least_common_rank(error, best)
-        return best if met is None else met
-
-    def _spanning(self, network: TensorNetwork):
-        links = self.tree.links_within(dict(network.bonds))
-        cores, used = spanning_cores(self.tensor, self.tree, links)
-        return cores, tuple(used[label] for label, _ in network.bonds)
+        best = self._least_common_rank(error, best) or best
+        # Not every network can hold every weight.
+        met = best.relative_error <= max(error, CLOSE)
+        return dataclasses.replace(best, converged=met)
 
     def _tree_within(self, error: float) -> Decomposition:
         """The spanning tree alone: every split drops its share."""
         count = max(1, len(self.tree.steps))
         tail = tail_norm(error, count + 1, self.weight.dtype) * self.norm
         links = self.tree.links_within(self.limits)
-        cores, used = spanning_cores(
+        cores, used, _ = spanning_cores(
             self.tensor, self.tree, links, tail if error else None
         )
         rounded = {
@@ -118,12 +123,16 @@ class _Problem:
             for bond, limit in self.limits.items()
         }
         if rounded == used or not error:
-            found = self.format.with_rank(tuple(used.values()))
-            return finished(self.weight, found, cores)
+            return self._finished(used, cores)
         wider = self.format.with_rank(tuple(rounded.values()))
-        cores, _ = self._spanning(wider.network)
+        links = self.tree.links_within(rounded)
+        cores, _, _ = spanning_cores(self.tensor, self.tree, links)
         cores = widened(cores, wider.network, self.target.seed)
         return finished(self.weight, wider, cores)
+
+    def _finished(self, bonds: dict[str, int], cores) -> Decomposition:
+        found = self.format.with_rank(tuple(bonds.values()))
+        return finished(self.weight, found, cores)
 
     def _least_common_rank(self, error: float, bound: Decomposition):
         """The decomposition of least common rank below a size, if any."""
@@ -134,7 +143,7 @@ class _Problem:
             return self.format.resolved(steps * step)
 
         top = bisect.bisect_left(
-            range(1, max(self.limits.values()) // step + 2),
+            range(1, max(self.limits.values(), default=1) // step + 2),
             most,
             key=lambda steps: self.format.with_rank(ranks(steps)).num_params,
         )
@@ -164,6 +173,16 @@ class _Problem:
             iterations=passes,
             converged=converged,
         )
+
+
+def missed(norm: float, kept: float) -> float:
+    """Relative error of orthonormal cores, up to rounding.
+
+    Args:
+        norm: Norm of the weight.
+        kept: Norm of the only core that is not orthonormal.
+    """
+    return math.sqrt(max(0.0, 1.0 - (kept / norm) ** 2)) if norm else 0.0
 
 
 def image(weight: np.ndarray, network: TensorNetwork) -> np.ndarray:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tensornet_keras.decomposition.residual import frobenius_norm
 from tensornet_keras.decomposition.svd import (
     smallest_rank,
     split,
@@ -211,7 +212,7 @@ def spanning_cores(
             the limits demand.
 
     Returns:
-        The cores, and the size of every bond.
+        The cores, the size of every bond, and the norm that they keep.
     """
     rest, labels = tensor, list(tree.network.weight_labels)
     bases, found = {}, {}
@@ -236,7 +237,9 @@ def spanning_cores(
         _placed(*bases[core], core, parents.get(core), tree, found, sizes)
         for core in range(len(tree.network.cores))
     ]
-    return cores, tree.bond_sizes(found)
+    # All cores but the root are orthonormal.
+    kept = frobenius_norm(np.ascontiguousarray(rest))
+    return cores, tree.bond_sizes(found), kept
 
 
 def _split(tensor, batch: int, rows: int, limit, tail):

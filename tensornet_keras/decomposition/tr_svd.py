@@ -11,14 +11,24 @@ import itertools
 import math
 
 import numpy as np
+import opt_einsum
 
 from tensornet_keras.decomposition.alternation import alternate, widened
 from tensornet_keras.decomposition.decomposition import Decomposition, Target
-from tensornet_keras.decomposition.legs import finished
-from tensornet_keras.decomposition.network_als import EXACT, image
+from tensornet_keras.decomposition.legs import balanced, finished
+from tensornet_keras.decomposition.network_als import (
+    CLOSE,
+    EXACT,
+    image,
+    missed,
+)
+from tensornet_keras.decomposition.residual import (
+    frobenius_norm,
+    relative_error,
+)
 from tensornet_keras.decomposition.svd import split
 from tensornet_keras.decomposition.tt_svd import tail_norm
-from tensornet_keras.decomposition.unfolding import Unfolding
+from tensornet_keras.decomposition.unfolding import Unfolding, working_dtype
 from tensornet_keras.formats.tensor_ring import TensorRing
 
 # Weights of at most this many numbers are swept from every core.
@@ -57,29 +67,27 @@ def tr_svd(
         cores = sweeps.train(format.attainable_ranks())
     else:
         cores = sweeps.within(target.error, weight.dtype)
-    return finished(weight, format.with_rank(_ranks(cores)), cores)
+    return _measured(weight, format, cores)
 
 
 def _at_rank(weight, sweeps, target) -> Decomposition:
     format = sweeps.format
     full = format.attainable_ranks()[:-1]
     if all(map(int.__ge__, format.rank, full)):
-        cores = sweeps.train(full)
-        return finished(weight, format.with_rank(_ranks(cores)), cores)
-    cores = sweeps.best()
-    start = finished(weight, format.with_rank(_ranks(cores)), cores)
+        return _measured(weight, format, sweeps.train(full))
+    cores, error = sweeps.best()
     # A ring with a bond of 1 is a train, and TT-SVD as good as its best.
-    if start.relative_error <= EXACT or 1 in format.rank:
-        return start
+    if error <= CLOSE or 1 in format.rank:
+        start = _measured(weight, format, cores)
+        if start.relative_error <= EXACT or 1 in format.rank:
+            return start
     cores, _, passes, converged = alternate(
         sweeps.tensor,
         format.network,
         widened(cores, format.network, target.seed),
         target,
     )
-    return finished(
-        weight, format, cores, iterations=passes, converged=converged
-    )
+    return _measured(weight, format, cores, passes, converged)
 
 
 class _Sweeps:
@@ -87,6 +95,7 @@ class _Sweeps:
 
     def __init__(self, tensor: np.ndarray, format: TensorRing):
         self.tensor, self.format = tensor, format
+        self.norm = frobenius_norm(tensor)
         labels = format.network.weight_labels
         self.sites = [
             tuple(labels.index(leg) for leg in site) for site in format.sites
@@ -101,7 +110,11 @@ class _Sweeps:
         return self._swept(0, (1, ranks[0]), [*ranks[1:], 1])
 
     def best(self):
-        """The sweep of the format's ranks that keeps most of the weight."""
+        """The sweep of the format's ranks that keeps most of the weight.
+
+        Returns:
+            Its cores, and the relative error up to rounding.
+        """
         ranks = self.format.rank
         shares = [
             _fitting(ranks[start - 1], ranks[start], size)
@@ -112,6 +125,9 @@ class _Sweeps:
             for start, share in enumerate(shares)
         ]
         starts = range(len(self.sites))
+        if 1 in ranks:
+            # Opened at such a bond, the sweep is a TT-SVD.
+            starts = [k for k in starts if ranks[k - 1] == 1]
         if self.tensor.size > MOST_ROTATED:
             # The fullest one, and of those the one with the least to sweep.
             starts = [min(starts, key=lambda k: (-filled[k], shares[k]))]
@@ -119,22 +135,22 @@ class _Sweeps:
         for start in starts:
             limits = [*ranks[start + 1 :], *ranks[:start]]
             cores = self._swept(start, shares[start], limits)
-            last = cores[start - 1]
-            # All cores but the last are orthonormal: its norm is kept.
-            swept.append((float(np.linalg.norm(last)), start, cores))
-        return max(swept, key=lambda sweep: sweep[:2])[2]
+            # All cores but the last are orthonormal.
+            last = frobenius_norm(np.ascontiguousarray(cores[start - 1]))
+            swept.append((missed(self.norm, last), cores))
+        error, cores = min(swept, key=lambda sweep: sweep[0])
+        return cores, error
 
     def within(self, error: float, dtype):
         """The sweep of fewest parameters that keeps a relative error."""
         count = len(self.sites)
-        norm = float(np.linalg.norm(self.tensor))
-        tail = tail_norm(error, count, dtype) * norm
+        tail = tail_norm(error, count, dtype) * self.norm
         found = [self._swept(0, None, None, tail, closed=False)]
         starts = range(count)
         if self.tensor.size > MOST_ROTATED:
             starts = [int(np.argmax(self.sizes))]
         # One bond more than the train, and the first split drops for two.
-        tail = tail_norm(error, count + 1, dtype) * norm
+        tail = tail_norm(error, count + 1, dtype) * self.norm
         found += [self._swept(k, None, None, tail) for k in starts]
         limits = self.format.attainable_ranks()
         return min(
@@ -208,6 +224,57 @@ def _fitting(left: int, right: int, size: int) -> tuple[int, int]:
     """
     pairs = [(min(left, size // b), b) for b in range(1, min(right, size) + 1)]
     return max(pairs, key=lambda pair: (math.prod(pair), min(pair)))
+
+
+def _measured(
+    weight, format, cores, iterations: int = 0, converged: bool = True
+) -> Decomposition:
+    """The ring of these cores, measured on its two halves.
+
+    As `legs.finished`, but for the work: two products in place of a network.
+    """
+    format = format.with_rank(_ranks(cores))
+    cores = tuple(
+        np.ascontiguousarray(core).astype(weight.dtype)
+        for core in balanced(cores)
+    )
+    stack = weight.reshape(-1, *weight.shape[-2:])
+    error = relative_error(stack, *_halves(format, cores, weight.dtype))
+    return Decomposition(format, cores, error, iterations, converged)
+
+
+def _halves(format: TensorRing, cores, dtype):
+    """Two factors `(window * rows, columns, r)` and `(r, rows', columns')`."""
+    network = format.network
+    cores = [core.astype(working_dtype(dtype)) for core in cores]
+    sizes = [core[0, ..., 0].size for core in cores]
+    middle = min(
+        range(1, len(cores)),
+        key=lambda k: (
+            format.rank[k - 1] * (math.prod(sizes[:k]) + math.prod(sizes[k:]))
+        ),
+    )
+    shared = (network.bonds[-1][0], network.bonds[middle - 1][0])
+    halves = []
+    for part in (slice(0, middle), slice(middle, None)):
+        labels = set().union(*network.cores[part])
+        sides = [
+            [x for x in network.labels_of(kind) if x in labels]
+            for kind in ("window", "in", "out")
+        ]
+        first = part.start == 0
+        order = [*itertools.chain(*sides), *shared]
+        order = order if first else [*shared, *itertools.chain(*sides)]
+        pairs = zip(cores[part], network.cores[part], strict=True)
+        half = opt_einsum.contract(*itertools.chain(*pairs), order)
+        columns = math.prod(network.sizes[x] for x in sides[-1])
+        bond = math.prod(network.sizes[x] for x in shared)
+        halves.append(
+            half.reshape(-1, columns, bond)
+            if first
+            else half.reshape(bond, -1, columns)
+        )
+    return halves
 
 
 def _ranks(cores) -> tuple[int, ...]:

@@ -137,17 +137,6 @@ class CP(TensorizedFormat):
         chosen = dataclasses.replace(self, pair_modes=paired)
         return super(CP, chosen)._shaped(input_dims, output_dims, window)
 
-    def _modes_for(self, input_dims, output_dims, window):
-        sides = super()._modes_for(input_dims, output_dims, window)
-        if self.pair_modes and len(sides[0]) != len(sides[1]):
-            raise ValueError(
-                "Paired `input_modes` and `output_modes` must have one "
-                f"length. Received: input_modes={sides[0]}, "
-                f"output_modes={sides[1]}. Fill the shorter side with ones, "
-                "or pass pair_modes=False."
-            )
-        return sides
-
     def _chosen_modes(self, input_dims, output_dims, window):
         sizes = (math.prod(input_dims), math.prod(output_dims))
         if window:
@@ -160,9 +149,15 @@ class CP(TensorizedFormat):
         return tuple(_filled(side, order) for side in sides)
 
     def _check_mode_counts(self) -> None:
-        # The window, known once bound, may decide on whether modes pair.
-        if self.pair_modes:
-            super()._check_mode_counts()
+        # Left to `None`, whether modes pair is known with the window, in
+        # `_shaped`, and checked there.
+        if self.pair_modes and len(self.input_modes) != len(self.output_modes):
+            raise ValueError(
+                "Paired `input_modes` and `output_modes` must have one "
+                f"length. Received: input_modes={self.input_modes}, "
+                f"output_modes={self.output_modes}. Fill the shorter side "
+                "with ones, or pass pair_modes=False."
+            )
 
 
 def _filled(modes: tuple[int, ...], order: int) -> tuple[int, ...]:

@@ -99,6 +99,11 @@ def from_tensorly(tensor, format: Format) -> Decomposition:
         rank = tuple(core.shape[-1] for core in arrays)[:last]
         if format.num_bonds == 0:
             rank = ()
+        sizes = format.network.sizes
+        arrays = [
+            _unlinked(array, *link, sizes)
+            for array, link in zip(arrays, _links(format), strict=True)
+        ]
     elif isinstance(format, Tucker):
         core, factors = tensor
         inputs = len(format.input_modes)
@@ -114,9 +119,7 @@ def from_tensorly(tensor, format: Format) -> Decomposition:
         rank = tuple({factor.shape[1] for factor in arrays})[: format.num_bonds]
         arrays = [
             _bond_placed(factor, labels, format)
-            for factor, labels in zip(
-                arrays, format.network.cores, strict=True
-            )
+            for factor, labels in zip(arrays, format.network.cores, strict=True)
         ]
     else:
         raise _unknown(format)
@@ -137,30 +140,67 @@ def _to_train(format, cores):
     from tensorly.tt_matrix import TTMatrix
     from tensorly.tt_tensor import TTTensor
 
-    bonds = (1, *format.rank, 1)
-    pairs = list(zip(bonds[:-1], bonds[1:], strict=True))
+    links = _links(format)
     if format.window:
-        shapes = [(left, -1, right) for left, right in pairs]
-        kind = TTTensor
-    else:
-        modes = zip(format.input_modes, format.output_modes, strict=True)
-        shapes = [
-            (left, i, j, right)
-            for (left, right), (i, j) in zip(pairs, modes, strict=True)
+        return TTTensor([_linked(*each) for each in _each(links, cores)])
+    modes = zip(format.input_modes, format.output_modes, strict=True)
+    return TTMatrix(
+        [
+            core.reshape(len(core), i, j, core.shape[-1])
+            for core, (i, j) in zip(
+                (_linked(*each) for each in _each(links, cores)),
+                modes,
+                strict=True,
+            )
         ]
-        kind = TTMatrix
-    return kind([c.reshape(s) for c, s in zip(cores, shapes, strict=True)])
+    )
 
 
 def _to_ring(format, cores):
     from tensorly.tr_tensor import TRTensor
 
-    if format.num_bonds == 0:
-        return TRTensor([cores[0].reshape(1, -1, 1)])
-    bonds = (format.rank[-1], *format.rank)
-    pairs = zip(bonds[:-1], bonds[1:], strict=True)
-    shapes = [(left, -1, right) for left, right in pairs]
-    return TRTensor([c.reshape(s) for c, s in zip(cores, shapes, strict=True)])
+    links = _links(format)
+    return TRTensor([_linked(*each) for each in _each(links, cores)])
+
+
+def _links(format):
+    """The labels of every core, and its bonds to the left and the right."""
+    network = format.network
+    bonds = [label for label, _ in network.bonds]
+    if isinstance(format, TensorRing) and bonds:
+        ends = [bonds[-1], *bonds]
+    else:
+        ends = [None, *bonds, None]
+    return [
+        (labels, ends[k], ends[k + 1]) for k, labels in enumerate(network.cores)
+    ]
+
+
+def _each(links, cores):
+    return [(core, *link) for core, link in zip(cores, links, strict=True)]
+
+
+def _linked(core, labels, left, right) -> np.ndarray:
+    """A core as `(left bond, legs, right bond)`, bonds of 1 at the ends."""
+    legs = [x for x in labels if x not in (left, right)]
+    order = [x for x in (left, *legs, right) if x is not None]
+    core = core.transpose([labels.index(x) for x in order])
+    first = core.shape[0] if left is not None else 1
+    last = core.shape[-1] if right is not None else 1
+    return core.reshape(first, -1, last)
+
+
+def _unlinked(array, labels, left, right, sizes) -> np.ndarray:
+    """The core of an array `(left bond, legs, right bond)`."""
+    legs = [x for x in labels if x not in (left, right)]
+    order = [x for x in (left, *legs, right) if x is not None]
+    inner = [sizes[x] for x in legs]
+    if math.prod(inner) != math.prod(array.shape[1:-1]):
+        return array
+    outer = [array.shape[0]] * (left is not None)
+    outer += [*inner, *[array.shape[-1]] * (right is not None)]
+    spread = array.reshape(outer)
+    return spread.transpose([order.index(x) for x in labels])
 
 
 def _to_tucker(format, cores):
@@ -239,6 +279,6 @@ def _import_tensorly():
         raise ImportError(
             "Exchanging cores with TensorLy needs the package tensorly. "
             "Received: it is not installed. "
-            "Install it with `pip install tensorly`."
+            "Install it with `pip install tensornet_keras[tensorly]`."
         ) from error
     return tensorly

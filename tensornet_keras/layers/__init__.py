@@ -9,6 +9,7 @@ from tensornet_keras.layers.dense import FactorizedDense
 from tensornet_keras.layers.einsum_dense import FactorizedEinsumDense
 from tensornet_keras.layers.embedding import FactorizedEmbedding
 from tensornet_keras.layers.factorized import FactorizedLayer
+from tensornet_keras.layers.mps import MPSLayer
 from tensornet_keras.layers.recurrent import FactorizedGRU, FactorizedLSTM
 from tensornet_keras.layers.regression import (
     TensorContraction,
@@ -30,6 +31,7 @@ __all__ = [
     "FactorizedLSTM",
     "FactorizedLayer",
     "FactorizedReversibleEmbedding",
+    "MPSLayer",
     "TTConv1D",
     "TTConv2D",
     "TTConv3D",

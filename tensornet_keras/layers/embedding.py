@@ -152,14 +152,16 @@ class FactorizedEmbedding(FactorizedLayer):
         if dtype not in ("int32", "int64"):
             ids = ops.cast(ids, "int32")
         checked = self._check(ids)
-        plan = self._plan_for(ids.shape)
-        if not self._deduplicates(ids.shape):
+        shape = tuple(ids.shape)
+        plan = self._plan_for(shape)
+        if not self._deduplicates(shape):
             rows = self._contract(ids, plan, training=training)
             return rows if checked else self._marked(rows, ids)
         flat = ops.reshape(ids, (-1,))
-        # One id stands for all that are out of range.
-        flat = ops.where(self._known(flat), flat, self.input_dim)
-        most = min(math.prod(s or 1 for s in ids.shape), self.input_dim + 1)
+        if not checked:
+            # One id stands for all that are out of range.
+            flat = ops.where(self._known(flat), flat, self.input_dim)
+        most = min(math.prod(size or 1 for size in shape), self.input_dim + 1)
         distinct, places = backend.unique(flat, most)
         rows = self._contract(distinct, plan, training=training)
         rows = rows if checked else self._marked(rows, distinct)
@@ -209,7 +211,7 @@ class FactorizedEmbedding(FactorizedLayer):
     def _deduplicates(self, shape) -> bool:
         """Whether repeated ids of this shape are computed once."""
         if self.deduplicate is not None:
-            return self.deduplicate
+            return self.deduplicate and 0 not in shape
         count = math.prod(USUAL_SIZE if n is None else n for n in shape)
         if backend.has_static_shapes():
             return count >= 2 * self.input_dim

@@ -29,37 +29,82 @@ MERGED_WIDE = 4
 LEAST = 2.0**-126
 
 
-def contract(left, output, right, rows):
+def contract(train, stacks, features):
     """The value of a train at every example.
 
     Args:
-        left: `(cores, features)` of the sites left of the output, from the
-            end inwards: `(sites, D, d, D)` and `(sites, batch, d)`; or
-            `None` where there is none.
-        output: The output core, `(D, units, D)`, with a bond of size 1
-            towards a side without sites.
-        right: The same of the sites right of the output, from the end
-            inwards, every core with its bonds swapped.
-        rows: The two ends' states, `(1, D)` each at an open end, `(D, D)` at
-            a closed one.
+        train: A `mps_cores.Train`.
+        stacks: Its cores, by the names of `train.stack_shapes`.
+        features: The embedded inputs, `(features, batch, dim)`.
 
     Returns:
         `(mantissa, log_scale)` of shapes `(batch, units)` and `(batch, 1)`:
         the value is `mantissa * exp(log_scale)`, and the largest mantissa of
-        an example 1, unless all are 0.
+        an example is 1, unless all are 0.
     """
-    batch = ops.shape((left or right)[1])[1]
-    twos, chains = 0.0, []
-    for side in (left, right):
-        chain, exponent = _prepared(*side) if side else ([], 0.0)
+    batch = ops.shape(features)[1]
+    chains, twos, levels = [], 0.0, _levels(train)
+    for cores, part in _sides(train, stacks, features):
+        chain, exponent = [], 0.0
+        if part.shape[0]:
+            chain, exponent = _prepared(cores, part, levels)
         chains.append(chain)
         twos = twos + exponent
-    output, exponent = _halved(output, (0, 1, 2))
-    twos = twos + ops.reshape(exponent, (1, 1))
-    states, log = _swept(chains, rows, batch)
-    value = _joined(*states, output)
+    states, log = _swept(chains, _ends(train, features.dtype), batch)
+    output, exponent = _halved(stacks["output_core"], None)
+    value = _joined(*states, output, train.units)
     value, scale = normalized(value, -1)
+    twos = twos + ops.reshape(exponent, (1, 1))
     return value, log + ops.log(scale) + math.log(2) * twos
+
+
+def _sides(train, stacks, features):
+    """Cores and features of either side, from its end inwards.
+
+    The right side is mirrored: its sites in reverse, the bonds of every core
+    swapped.
+    """
+    left, right = _cut(features, train.site)
+    empty = ops.zeros((0, train.rank, train.dim, train.rank), features.dtype)
+    inner = stacks.get("inner_cores", empty)
+    inner_left, inner_right = _cut(inner, train.left_inner)
+    mirrored = ops.transpose(ops.flip(inner_right, axis=0), (0, 3, 2, 1))
+    first, last = stacks.get("first_core"), stacks.get("last_core")
+    return (
+        (_with_end(first, inner_left), left),
+        (
+            _with_end(None if last is None else ops.transpose(last), mirrored),
+            ops.flip(right, axis=0),
+        ),
+    )
+
+
+def _cut(tensor, place):
+    # The gradient of a split is one copy, that of two slices are three.
+    if place in (0, tensor.shape[0]):
+        return (tensor, tensor[:0])[:: 1 if place else -1]
+    return ops.split(tensor, [place], axis=0)
+
+
+def _with_end(end, inner):
+    """Puts a core without an outer bond in front, its one row in the first."""
+    if end is None:
+        return inner
+    rest = inner.shape[-1] - 1
+    end = ops.pad(end[None, None], ((0, 0), (0, rest), (0, 0), (0, 0)))
+    return ops.concatenate([end, inner], axis=0) if inner.shape[0] else end
+
+
+def _ends(train, dtype):
+    """The states at both ends: one row each, and of a ring all rows."""
+    identity = ops.eye(train.rank, dtype=dtype)
+    if train.periodic:
+        return identity, identity
+    one = ops.ones((1, 1), dtype=dtype)
+    return (
+        identity[:1] if train.site else one,
+        identity[:1] if train.site < train.features else one,
+    )
 
 
 def normalized(tensor, axis):
@@ -83,13 +128,23 @@ def _halved(tensor, axis):
     Returns the exponent too: exponents add without rounding, whatever the
     scales of two thousand sites.
     """
-    scale = ops.max(ops.abs(tensor), axis=axis, keepdims=True)
+    scale = ops.max(ops.abs(tensor), axis=axis, keepdims=axis is not None)
     exponent = ops.floor(ops.log2(ops.maximum(scale, LEAST)))
     exponent = ops.stop_gradient(ops.minimum(exponent, -math.log2(LEAST)))
     return ops.multiply(tensor, ops.exp2(-exponent)), exponent
 
 
-def _prepared(cores, features):
+def _levels(train):
+    """How often neighbouring sites are merged, the same for both sides."""
+    most = MERGED_NARROW if train.rank <= NARROW else MERGED_WIDE
+    sites, dim = max(train.site, train.features - train.site), train.dim
+    levels = 0
+    while sites > 1 and dim**2 <= most:
+        sites, dim, levels = (sites + 1) // 2, dim**2, levels + 1
+    return levels
+
+
+def _prepared(cores, features, levels):
     """A side's merged sites, ready to sweep, and its exponent of two.
 
     The scale of each slice of a core goes to its feature: slices may differ
@@ -104,42 +159,34 @@ def _prepared(cores, features):
     )
     features, more = _halved(features, -1)
     twos = ops.sum(scale) + ops.sum(more, axis=0)
-    narrow = bond <= NARROW
-    cores, features = _merged(
-        cores, features, MERGED_NARROW if narrow else MERGED_WIDE
-    )
+    for _ in range(levels):
+        cores, features = _merged(cores, features)
     sites, dim = cores.shape[:2]
-    if not narrow:
+    if bond > NARROW:
         cores = ops.reshape(cores, (sites, 1, dim * bond, bond))
         return [cores, ops.expand_dims(features, 1)], twos
     matrices = ops.matmul(features, ops.reshape(cores, (sites, dim, -1)))
     return [ops.reshape(matrices, (sites, 1, -1, bond, bond))], twos
 
 
-def _merged(cores, features, most):
-    """Neighbouring sites as one, while its features are no more than this."""
-    while cores.shape[0] > 1 and cores.shape[1] ** 2 <= most:
-        if cores.shape[0] % 2:
-            cores, features = _with_identity(cores, features)
-        pairs, dim, bond = cores.shape[0] // 2, cores.shape[1], cores.shape[-1]
-        cores = ops.reshape(cores, (pairs, 2, dim, bond, bond))
-        first, second = ops.unstack(cores, axis=1)
-        first = ops.reshape(first, (pairs, dim * bond, bond))
-        second = ops.reshape(
-            ops.transpose(second, (0, 2, 1, 3)), (pairs, bond, dim * bond)
-        )
-        cores = ops.reshape(
-            ops.matmul(first, second), (pairs, dim, bond, dim, bond)
-        )
-        cores = ops.reshape(
-            ops.transpose(cores, (0, 1, 3, 2, 4)),
-            (pairs, dim * dim, bond, bond),
-        )
-        features = ops.reshape(features, (pairs, 2, -1, dim))
-        first, second = ops.unstack(features, axis=1)
-        features = ops.multiply(first[..., None], second[..., None, :])
-        features = ops.reshape(features, (pairs, -1, dim * dim))
-    return cores, features
+def _merged(cores, features):
+    """Neighbouring sites as one; a lone one gets the identity beside it."""
+    if cores.shape[0] % 2:
+        cores, features = _with_identity(cores, features)
+    pairs, dim, bond = cores.shape[0] // 2, cores.shape[1], cores.shape[-1]
+    cores = ops.reshape(cores, (pairs, 2, dim, bond, bond))
+    first, second = ops.unstack(cores, axis=1)
+    first = ops.reshape(first, (pairs, dim * bond, bond))
+    second = ops.transpose(second, (0, 2, 1, 3))
+    second = ops.reshape(second, (pairs, bond, dim * bond))
+    cores = ops.matmul(first, second)
+    cores = ops.reshape(cores, (pairs, dim, bond, dim, bond))
+    cores = ops.transpose(cores, (0, 1, 3, 2, 4))
+    cores = ops.reshape(cores, (pairs, dim**2, bond, bond))
+    features = ops.reshape(features, (pairs, 2, -1, dim))
+    first, second = ops.unstack(features, axis=1)
+    features = ops.multiply(first[..., None], second[..., None, :])
+    return cores, ops.reshape(features, (pairs, -1, dim**2))
 
 
 def _with_identity(cores, features):
@@ -170,7 +217,7 @@ def _swept(chains, rows, batch):
         logs.append(log)
     if both:
         stacked = [
-            ops.concatenate([one[-both:], other[-both:]], axis=1)
+            ops.concatenate([_last(one, both), _last(other, both)], axis=1)
             for one, other in zip(*chains, strict=True)
         ]
         state, log = _sweep(stacked, ops.concatenate(states, axis=0))
@@ -183,6 +230,11 @@ def _alone(chain, steps, state):
     if not steps:
         return state, 0.0
     return _sweep([part[:steps] for part in chain], state)
+
+
+def _last(part, sites):
+    # A slice of everything would cost the gradient a copy.
+    return part if part.shape[0] == sites else part[-sites:]
 
 
 def _sweep(parts, state):
@@ -215,11 +267,10 @@ def _by_core(state, parts):
     return normalized(state, (-2, -1))
 
 
-def _joined(left, right, output):
+def _joined(left, right, output, units):
     """Both sides' states and the output core: `(batch, units)`."""
-    bond, units, other = output.shape
     left, right = ops.squeeze(left, axis=0), ops.squeeze(right, axis=0)
-    rows = left.shape[1]
+    rows, bond, other = left.shape[1], left.shape[2], right.shape[2]
     value = ops.matmul(left, ops.reshape(output, (bond, units * other)))
     value = ops.reshape(value, (-1, rows, units, other))
     return ops.sum(ops.multiply(value, right[:, :, None, :]), axis=(1, 3))

@@ -40,6 +40,8 @@ class GateKernel(FactorizedLayer):
         super().__init__(format, use_bias=False, **kwargs)
         self.gates = gates
         self.units = units
+        # A mask is the loop's to heed; it must not be warned about here.
+        self.supports_masking = True
 
     def build(self, input_shape):
         self._built_shape = tuple(input_shape)

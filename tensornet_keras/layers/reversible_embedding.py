@@ -85,7 +85,7 @@ class FactorizedReversibleEmbedding(FactorizedEmbedding):
         if not reverse:
             return super().call(inputs, training=training)
         hidden = ops.cast(inputs, self.reverse_dtype or self.compute_dtype)
-        plan = self._reverse_plan(hidden.shape)
+        plan = self._reverse_plan(tuple(hidden.shape))
         logits = self._contract(hidden, plan, training=training)
         if self.logit_soft_cap is None:
             return logits

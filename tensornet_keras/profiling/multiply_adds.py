@@ -5,6 +5,7 @@ import math
 from keras import layers
 
 from tensornet_keras.layers.factorized import FactorizedLayer
+from tensornet_keras.layers.recurrent import FactorizedGRU, FactorizedLSTM
 
 
 def count(layer, input_shape, output_shape):
@@ -93,6 +94,12 @@ def _recurrent(layer, input_shape, output_shape):
     return kernels * batch * steps
 
 
+def _factorized_recurrent(layer, input_shape, output_shape):
+    batch, steps = input_shape[:2]
+    inputs, states = layer.plan(input_shape), layer.recurrent_plan(batch, steps)
+    return inputs.multiply_adds + states.multiply_adds
+
+
 def _time_distributed(layer, input_shape, output_shape):
     batch, steps, *inputs = input_shape
     once = count(layer.layer, (batch, *inputs), (batch, *output_shape[2:]))
@@ -115,6 +122,8 @@ _COUNTERS = {
     layers.SimpleRNN: _recurrent,
     layers.GRU: _recurrent,
     layers.LSTM: _recurrent,
+    FactorizedGRU: _factorized_recurrent,
+    FactorizedLSTM: _factorized_recurrent,
     layers.TimeDistributed: _time_distributed,
 }
 

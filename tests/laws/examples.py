@@ -13,11 +13,13 @@ from tensornet_keras import backend, layers, registration
 from tensornet_keras.formats import (
     CP,
     BlockTensorTrain,
+    EinsumNetwork,
     Format,
     Kronecker,
     LowRank,
     Monarch,
     PaperMethod,
+    TensorRing,
     TensorTrain,
     Tucker,
 )
@@ -29,6 +31,8 @@ FORMATS = {
         PaperMethod("rtt", rate=0.5).bind((8,), (16,), (3, 3)),
         PaperMethod("rtk", rate=0.5).bind((4,), (8,), (3,)),
         PaperMethod("tt", rate=0.9).bind((6,), (8,), (3, 3)),
+        PaperMethod("rcp", rate=0.9).bind((8,), (16,)),
+        PaperMethod("tk", rate=0.9).bind((6,), (8,), (2, 3, 2)),
     ),
     "btt": (
         BlockTensorTrain(2, (3, 4), (2, 5)).bind((12,), (10,)),
@@ -114,6 +118,46 @@ FORMATS = {
         Monarch((3, 2), (1, 4)).bind((6,), (4,), (3, 2)),
         Monarch((2, 2), (1, 3), pad=True).bind((3,), (2,), (2, 1, 2)),
     ),
+    "tr": (
+        TensorRing(2, (7,), (5,)).bind((7,), (5,)),
+        TensorRing(2, (3, 2), (2, 3)).bind((6,), (6,)),
+        TensorRing((2, 3, 2), (2, 3, 2), (3, 1, 2)).bind((12,), (6,)),
+        # Ranks above the attainable (4, 6, 4).
+        TensorRing((9, 11, 7), (2, 2, 3), (2, 1, 2)).bind((12,), (4,)),
+        # Primes, padded to the modes that are chosen.
+        TensorRing(3).bind((67,), (13,)),
+        TensorRing(0.5).bind((16,), (24,)),
+        TensorRing(3).bind((1,), (20,)),
+        TensorRing(2, (2,) * 5, (2,) * 5).bind((32,), (32,)),
+        TensorRing(3, (6,), (4,)).bind((6,), (4,), (3,)),
+        TensorRing(2, (3, 2), (2, 4)).bind((6,), (8,), (2,)),
+        TensorRing((2, 5, 3), (3, 2), (2, 4)).bind((6,), (8,), (3, 2)),
+        TensorRing(3, (2, 3), (3, 2), pad=True).bind((5,), (5,), (2, 1, 2)),
+    ),
+    "einsum": (
+        # A chain, Tucker's network, a tree, a grid; a single core.
+        EinsumNetwork("i1 a, a i2 j1 b, b j2", 3).bind((12,), (10,)),
+        EinsumNetwork("i1 a, i2 b, a b c, c j1 -> i1 i2 j1", (2, 3, 4)).bind(
+            (6,), (5,)
+        ),
+        EinsumNetwork.tree(3, rank=2).bind((12,), (8,)),
+        EinsumNetwork.grid(2, 2, rank=2).bind((16,), (24,)),
+        EinsumNetwork("i1 j1", 2).bind((7,), (5,)),
+        # A bond of three cores, a leg of two, both at once.
+        EinsumNetwork("i1 a, a i2 j1, j2 a", 3).bind((6,), (8,)),
+        EinsumNetwork("i1 j1 a, j1 a i2 j2", 2, (2, 3), (3, 2)).bind(
+            (6,), (6,)
+        ),
+        EinsumNetwork("i1 a b, a b j1 i2, b i2 j2", 2).bind((6,), (4,)),
+        # Primes, padded to even modes; ranks above the attainable.
+        EinsumNetwork("i1 a, i2 a j1", 3).bind((67,), (13,)),
+        EinsumNetwork("i1 a, a i2 j1", (9,), (2, 3), (2,)).bind((6,), (2,)),
+        EinsumNetwork("i1 j1 a, a i2 j2", 0.5).bind((16,), (24,)),
+        EinsumNetwork("w0 a, a i1 b, b j1", 3).bind((6,), (4,), (3,)),
+        EinsumNetwork("i1 a, w0 a b, b c w1, c j1", 3).bind((6,), (4,), (3, 2)),
+        EinsumNetwork("w i1 a, a i2 j1 b, b j2", 2).bind((6,), (8,), (3, 2)),
+        EinsumNetwork.grid(2, 2, 2).bind((4,), (6,), (2, 1, 2)),
+    ),
     "tt": (
         TensorTrain(2, (7,), (5,)).bind((7,), (5,)),
         TensorTrain(1, (3, 2), (2, 3)).bind((6,), (6,)),
@@ -183,7 +227,9 @@ AS_WRITTEN = {
     "kronecker": Kronecker(rank=3),
     "low_rank": LowRank(rank=3),
     "monarch": Monarch(),
+    "einsum": EinsumNetwork("w i1 a, a i2 j1 b, b j2", rank=3),
     "su2018": PaperMethod("rtt", rate=0.3),
+    "tr": TensorRing(rank=3),
     "tt": TensorTrain(rank=3),
     "tucker": Tucker(rank=3),
 }
