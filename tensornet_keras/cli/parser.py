@@ -75,7 +75,7 @@ def _add_convert(verbs):
         type=_checked(_rank, validation.rank, "rank"),
         metavar="R",
         help="8, or one per bond as 4,8,4, or with a point the share of the "
-        "dense parameters to spend, as 0.1",
+        "dense parameters to spend, as 0.1, or vbmf",
     )
     target.add_argument(
         "--error",
@@ -159,6 +159,8 @@ def _checked(parse, check, name):
 
 
 def _rank(text):
+    if text == "vbmf":
+        return text
     if "," in text:
         return tuple(int(entry) for entry in text.split(","))
     return int(text) if text.lstrip("+-").isdigit() else float(text)

@@ -3,8 +3,8 @@
 Two products with the tensor serve all modes of a pass (Phan, Tichavsky and
 Cichocki 2013, "Fast alternating LS algorithms for high order CANDECOMP/PARAFAC
 tensor factorizations", https://doi.org/10.1109/TSP.2013.2269903). Passes are
-extrapolated, and taken back where that fails (Ang, Cohen, Gillis and Hien 2020,
-arXiv 2001.04321).
+extrapolated, and taken back where that fails (Ang, Cohen, Hien and Gillis 2020,
+https://doi.org/10.1109/ICASSP40776.2020.9053849).
 """
 
 from __future__ import annotations

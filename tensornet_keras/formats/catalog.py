@@ -21,12 +21,12 @@ from tensornet_keras.formats.tucker import Tucker
 CATALOG: dict[str, type[Format]] = {
     BlockTensorTrain.name: BlockTensorTrain,
     CP.name: CP,
+    EinsumNetwork.name: EinsumNetwork,
     Kronecker.name: Kronecker,
     LowRank.name: LowRank,
     Monarch.name: Monarch,
     PaperMethod.name: PaperMethod,
     TensorRing.name: TensorRing,
-    EinsumNetwork.name: EinsumNetwork,
     TensorTrain.name: TensorTrain,
     Tucker.name: Tucker,
 }

@@ -16,9 +16,16 @@ def test_the_export_formats_are_those_of_the_verb():
 
 @pytest.mark.parametrize(
     ("text", "rank"),
-    [("8", 8), ("4,8,4", (4, 8, 4)), ("0.1", 0.1), ("1.0", 1.0), ("1", 1)],
+    [
+        ("8", 8),
+        ("4,8,4", (4, 8, 4)),
+        ("0.1", 0.1),
+        ("1.0", 1.0),
+        ("1", 1),
+        ("vbmf", "vbmf"),
+    ],
 )
-def test_a_rank_is_an_integer_a_tuple_or_a_share(text, rank):
+def test_a_rank_is_an_integer_a_tuple_a_share_or_a_rule(text, rank):
     found = parse(*CONVERT, "--rank", text).rank
     assert found == rank
     assert type(found) is type(rank)

@@ -120,6 +120,33 @@ def test_outputs_spread_as_those_of_the_keras_layer(pair, order, rank):
 
 
 @pytest.mark.parametrize("format", AS_WRITTEN.values(), ids=str)
+def test_outputs_spread_as_those_of_the_keras_layer_in_every_format(format):
+    ratios = []
+    for seed in SEEDS:
+        initializer = keras.initializers.GlorotUniform(seed)
+        inputs = keras.random.normal((256, 128), seed=seed)
+        spreads = [
+            np.std(as_numpy(layer(inputs)))
+            for layer in (
+                layers.FactorizedDense(
+                    64, format, kernel_initializer=initializer
+                ),
+                keras.layers.Dense(64, kernel_initializer=initializer),
+            )
+        ]
+        ratios.append(spreads[0] / spreads[1])
+    assert np.mean(ratios) == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("format", AS_WRITTEN.values(), ids=str)
+def test_cores_are_drawn_with_equal_norms(format):
+    layer = layers.FactorizedConv2D(32, 3, format)
+    layer.build((None, 8, 8, 16))
+    norms = [np.linalg.norm(as_numpy(core)) for core in layer.cores]
+    np.testing.assert_allclose(norms, norms[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("format", AS_WRITTEN.values(), ids=str)
 def test_a_padded_kernel_has_nearly_the_variance(format):
     layer = layers.FactorizedDense(509, format)
     layer.build((None, 1018))

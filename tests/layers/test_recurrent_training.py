@@ -120,7 +120,7 @@ def test_the_rank_penalty_counts_each_kernel_once_a_call(kind):
     layer = factorized(kind, rank_penalty=0.5)
     for _ in range(2):
         layer(INPUTS)
-        losses = sum(float(loss) for loss in layer.losses)
+        losses = sum(map(as_numpy, layer.losses))
         assert losses == pytest.approx(0.5 * lasso(layer), rel=1e-5)
 
 
@@ -151,14 +151,13 @@ def test_frozen_layers_and_regularized_cores():
     layer = factorized(
         "GRU", kernel_regularizer="l2", recurrent_regularizer="l1"
     )
-    squares = sum(
-        np.square(as_numpy(core)).sum()
-        for core in layer.cell.input_kernel.cores
+    of_input, of_state = (
+        [as_numpy(core) for core in kernel.cores]
+        for kernel in (layer.cell.input_kernel, layer.cell.state_kernel)
     )
-    sizes = sum(
-        np.abs(as_numpy(c)).sum() for c in layer.cell.state_kernel.cores
-    )
-    losses = sum(float(loss) for loss in layer.losses)
+    squares = sum(np.square(core).sum() for core in of_input)
+    sizes = sum(np.abs(core).sum() for core in of_state)
+    losses = sum(map(as_numpy, layer.losses))
     assert losses == pytest.approx(0.01 * (squares + sizes), rel=1e-5)
     layer.trainable = False
     assert not layer.trainable_variables

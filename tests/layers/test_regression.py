@@ -22,6 +22,7 @@ TensorContraction = tk.layers.TensorContraction
 TensorRegression = tk.layers.TensorRegression
 SHAPE = (3, 4, 5, 6)
 INPUTS = random_array(SHAPE)
+TUCKER = formats.Tucker(rank=3)
 # A format as a user writes it, and the modes that it gets.
 FORMATS = [
     (formats.Tucker(rank=(2, 3, 3, 4)), ((4, 5, 6), (7,))),
@@ -38,7 +39,7 @@ every_format = pytest.mark.parametrize(
 )
 
 
-def regression(format=formats.Tucker(rank=3), **arguments):
+def regression(format=TUCKER, **arguments):
     layer = TensorRegression(
         7, format, bias_initializer="random_normal", **arguments
     )
@@ -201,7 +202,7 @@ def test_a_head_of_both_layers_learns():
         [
             keras.Input(SHAPE[1:]),
             TensorContraction((4, 4, 4), activation="relu"),
-            TensorRegression(3, formats.Tucker(rank=3)),
+            TensorRegression(3, TUCKER),
         ]
     )
     model.compile(keras.optimizers.Adam(0.02), loss="mse")

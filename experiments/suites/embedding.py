@@ -1,0 +1,114 @@
+"""Look-up of a vocabulary of 50,257 words as a tensor train of rank 32.
+
+The table of GPT-2's sizes has 38.6 million numbers, 154 MB in float32. Khrulkov
+et al. 2019 (arXiv 1901.10787) name the price: rows are computed, not read.
+Memory is the rise of a fresh process' peak, from before the layer is built
+until it has looked up its ids several times; a small layer of the same kind
+has run before, so that code and thread pools are not counted.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+import tensornet_keras as tk
+
+from .layers import layer_call, timed_row
+
+
+@dataclass(frozen=True)
+class Case:
+    """A table, and the ids that are looked up."""
+
+    vocabulary: int
+    size: int
+    rank: int
+    ids: tuple[int, int] = (32, 128)
+
+    def layer(self, kind):
+        """The layer of one side, built."""
+        sizes = (self.vocabulary, self.size)
+        train = tk.formats.TensorTrain(rank=self.rank)
+        layer = {
+            "dense": lambda: keras.layers.Embedding(*sizes),
+            "ours": lambda: tk.layers.FactorizedEmbedding(*sizes, train),
+            "every id": lambda: tk.layers.FactorizedEmbedding(
+                *sizes, train, deduplicate=False
+            ),
+        }[kind]()
+        layer.build((None, None))
+        return layer
+
+    def drawn(self, words):
+        """Ids, all alike or as often as Zipf's law has them in a text."""
+        odds = np.arange(1, self.vocabulary + 1) ** -float(words == "Zipf")
+        generator = np.random.default_rng(0)
+        ids = generator.choice(self.vocabulary, self.ids, p=odds / odds.sum())
+        return ids.astype("int32")
+
+
+CASES = (Case(50257, 768, 32),)
+SMOKE_CASES = (Case(67, 12, 2, (2, 5)),)
+
+
+def run(smoke):
+    """Yields a row for every case and distribution of the ids."""
+    for case in SMOKE_CASES if smoke else CASES:
+        sides = {kind: case.layer(kind) for kind in ("dense", "every id")}
+        sides["ours"] = case.layer("ours")
+        ours = sides["ours"]
+        memory = {
+            f"peak_bytes_{kind}": _peak_bytes(case, kind)
+            for kind in ("dense", "ours")
+        }
+        for words in ("uniform", "Zipf"):
+            ids = case.drawn(words)
+            yield timed_row(
+                f"{case.vocabulary} x {case.size}, {ours.format}, "
+                f"{ids.shape[0]} x {ids.shape[1]} {words} ids",
+                {kind: layer_call(side, ids) for kind, side in sides.items()},
+                {
+                    "ids": ids.size,
+                    "distinct_ids": len(np.unique(ids)),
+                    "parameters": ours.format.num_params,
+                    "parameters_dense": ours.format.dense_params,
+                    "bytes_of_the_table": 4 * ours.format.dense_params,
+                    "bytes_of_the_rows": 4 * ids.size * case.size,
+                    "plan": str(ours.plan(ids.shape)),
+                    **memory,
+                },
+                smoke,
+            )
+
+
+def _peak_bytes(case, kind):
+    """By how much a fresh process' peak of memory rises."""
+    sizes = [case.vocabulary, case.size, case.rank, *case.ids]
+    command = [sys.executable, "-m", __name__, kind, json.dumps(sizes)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[-1])
+
+
+def _peak():
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _measure(kind, vocabulary, size, rank, *ids):
+    """Prints the rise, in a process of its own."""
+    for case in (Case(67, 12, 2, (2, 5)), Case(vocabulary, size, rank, ids)):
+        before = _peak()
+        call = layer_call(case.layer(kind), case.drawn("uniform"))
+        for _ in range(5):
+            call()
+        rise = _peak() - before
+    print(rise)
+
+
+if __name__ == "__main__":
+    _measure(sys.argv[1], *json.loads(sys.argv[2]))
