@@ -10,6 +10,7 @@ https://doi.org/10.1109/ICASSP40776.2020.9053849).
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import math
 from dataclasses import dataclass
@@ -32,6 +33,10 @@ LEAST_RIDGE = 1e-12
 FIRST_STEP, GROWTH, LARGEST_STEP = 0.5, 1.1, 1.0
 # So many passes in a row must gain little: one alone may be a bad step.
 SLOW_PASSES = 2
+# Tensors of more entries are multiplied in float32 while the error is large:
+# it is found as a difference of squares, which float32 blurs at 1e-7.
+LARGE_SIZE = 2**18
+LEAST_FLOAT32_ERROR = 0.1
 # Squared errors below are rounding in float64.
 LEAST_SQUARE = 1e-15
 
@@ -158,6 +163,37 @@ def refined(
                 step = min(step * GROWTH, largest)
                 ridge = max(RIDGE * square, LEAST_RIDGE)
     return Terms(tuple(current), weights, math.sqrt(square), passes, converged)
+
+
+def refined_in_stages(tensor: np.ndarray, terms: Terms, limits) -> Terms:
+    """Passes over a tensor, in float32 while that is enough.
+
+    Args:
+        tensor: An array of float32 or float64 with two axes or more.
+        terms: Terms to start from, with the number of passes made so far.
+        limits: The tolerance, the most passes and the error to stop at.
+
+    Returns:
+        The terms, with weights for a tensor of norm 1.
+    """
+    tolerance, max_passes, goal = limits
+    large = tensor.size > LARGE_SIZE
+    for dtype in (np.float32, np.float64) if large else (np.float64,):
+        floor = LEAST_FLOAT32_ERROR if dtype == np.float32 else 0.0
+        done = terms.iterations
+        if done == max_passes:
+            break
+        terms = refined(
+            Folding(tensor.astype(dtype, copy=False)),
+            terms,
+            tolerance,
+            max_passes - done,
+            max(goal, floor),
+        )
+        terms = dataclasses.replace(terms, iterations=terms.iterations + done)
+        if terms.relative_error > floor or terms.relative_error <= goal:
+            break
+    return terms
 
 
 def _swept(folding: Folding, factors, weights, ridge: float):

@@ -73,7 +73,12 @@ def round_train(
         limits = _with_rank(format, rank).rank
     elif error := validation.relative_error(error):
         tail = tail_norm(error, len(given), dtype) * weight_norm
-    chain = _truncated(chains.right_orthogonal(given), limits, tail)
+    orthogonal = chains.right_orthogonal(given)
+    chain = _truncated(orthogonal, limits, tail)
+    needed = chains.ranks(chain)
+    rounded = format.with_rounded_up(needed)
+    if tail is not None and rounded != needed:
+        chain = _truncated(orthogonal, rounded, None)
     format, cores = chains.to_cores(
         chains.right_orthogonal(chain), format, dtype
     )

@@ -65,6 +65,10 @@ def tt_svd(
         tail = tail_norm(error, len(modes), weight.dtype)
         tail *= frobenius_norm(weight)
         chain = _sweep(matrix, [[pair] for pair in modes], None, tail)
+        needed = chains.ranks(chain)
+        rounded = format.with_rounded_up(needed)
+        if rounded != needed:
+            chain = _by_rank(matrix, modes, rounded)
     if _has_idle_ranks(chain):
         chain = chains.right_orthogonal(chain)
     format, cores = chains.to_cores(chain, format, weight.dtype)

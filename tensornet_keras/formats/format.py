@@ -190,6 +190,18 @@ class Format(abc.ABC):
         """
         return -(-rank // self.rank_multiple) * self.rank_multiple
 
+    def with_rounded_up(self, ranks: tuple[int, ...]) -> tuple[int, ...]:
+        """Ranks made multiples of `rank_multiple`, as far as bonds carry it.
+
+        Args:
+            ranks: One rank per bond of this bound format.
+        """
+        limits = self.attainable_ranks()
+        return tuple(
+            max(rank, min(self.rounded_up(rank), limit))
+            for rank, limit in zip(ranks, limits, strict=True)
+        )
+
     def _common(self, rank: int) -> tuple[int, ...]:
         """One rank for all bonds, cut to what each can carry."""
         return tuple(min(rank, limit) for limit in self.attainable_ranks())

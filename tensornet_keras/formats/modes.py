@@ -98,21 +98,33 @@ def balanced_splits(
 
     Returns:
         Pairs of input modes and output modes of one length: of every order
-        up to that of `choose_modes`, with the output's modes in falling and
-        in rising order.
+        up to that of `choose_modes`, the most even split and the next one,
+        with the output's modes in falling and in rising order.
     """
     larger = max(input_size, output_size)
     most = len(_even_modes(larger, _most_modes(larger)))
-    splits = []
+    splits = {}
     for order in range(2, most + 1):
-        sides = [
+        rows, columns = (
             _filled(_even_modes(size, order), order)
             for size in (input_size, output_size)
-        ]
-        for outputs in (sides[1], sides[1][::-1]):
-            if (sides[0], outputs) not in splits:
-                splits.append((sides[0], outputs))
-    return splits
+        )
+        splits[rows, columns] = splits[rows, columns[::-1]] = None
+        rows, columns = _next_even(rows), _next_even(columns)
+        splits[rows, columns[::-1]] = splits[rows[::-1], columns] = None
+    return list(splits)
+
+
+def _next_even(modes: tuple[int, ...]) -> tuple[int, ...]:
+    """The same product with its largest mode larger, if it is still even."""
+    size, number = math.prod(modes), len(modes)
+    bound = WIDEST_MODE * size ** (1 / number)
+    for factor in _divisors(size):
+        if modes[0] < factor <= bound:
+            rest = most_even_split(size // factor, number - 1)
+            if rest[0] <= factor:
+                return (factor, *rest)
+    return modes
 
 
 def _split_dims(dims: tuple[int, ...], order: int) -> tuple[int, ...]:

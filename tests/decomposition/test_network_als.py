@@ -173,7 +173,7 @@ def test_a_zero_weight_is_met_exactly(equation):
 
 @networks
 def test_a_weight_of_low_rank_gives_finite_cores(equation):
-    weight = np.outer(np.arange(1.0, 25.0), np.arange(1.0, 37.0))
+    weight = np.ones((24, 36))
     result = tk.decompose(weight, EinsumNetwork(equation, 3))
     assert result.relative_error < 1e-6
     assert all(np.isfinite(core).all() for core in result.cores)
