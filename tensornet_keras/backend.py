@@ -156,7 +156,7 @@ def unique(values, size):
     raise _unknown_backend()
 
 
-def scan(step, state, inputs):
+def scan(step, settle, state, inputs, every=1):
     """Runs a step over the first axis of tensors, one entry after another.
 
     JAX compiles a loop; unrolled, hundreds of steps would take it minutes.
@@ -164,9 +164,12 @@ def scan(step, state, inputs):
 
     Args:
         step: A function of the state and of a list with one entry of every
-            input, that returns the next state and an output.
+            input that returns the next state.
+        settle: A function of the state that returns a state and an output.
         state: The first state, a tensor.
         inputs: A list of tensors with equal first axes.
+        every: After how many steps the state is settled, and after the last
+            one; where the loop is compiled, it is after every step.
 
     Returns:
         The last state and the outputs, stacked along a new first axis.
@@ -174,18 +177,27 @@ def scan(step, state, inputs):
     Example:
         >>> import keras
         >>> from tensornet_keras import backend
-        >>> step = lambda state, inputs: (state + inputs[0], state)
-        >>> rising = keras.ops.arange(4)
-        >>> last, before = backend.scan(step, 0 * rising[0], [rising])
-        >>> int(last), [int(number) for number in before]
-        (6, [0, 0, 1, 3])
+        >>> numbers = keras.ops.arange(1, 5)
+        >>> product, before = backend.scan(
+        ...     lambda state, entries: state * entries[0],
+        ...     lambda state: (state, state),
+        ...     numbers[0],
+        ...     [numbers],
+        ... )
+        >>> int(product), [int(number) for number in before]
+        (24, [1, 2, 6, 24])
     """
     if name() == "jax":
-        return keras.ops.scan(step, state, inputs)
+        return keras.ops.scan(
+            lambda state, entries: settle(step(state, entries)), state, inputs
+        )
     outputs = []
-    for entries in zip(*map(keras.ops.unstack, inputs), strict=True):
-        state, output = step(state, list(entries))
-        outputs.append(output)
+    entries = list(zip(*map(keras.ops.unstack, inputs), strict=True))
+    for number, entry in enumerate(entries, start=1):
+        state = step(state, list(entry))
+        if number % every == 0 or number == len(entries):
+            state, output = settle(state)
+            outputs.append(output)
     return state, keras.ops.stack(outputs)
 
 

@@ -26,8 +26,39 @@ def test_synchronize_returns_the_tensor_it_waited_for():
     assert backend.synchronize(x) is x
 
 
+def test_distinct_numbers_and_their_places():
+    values = np.array([4, 7, 4, 4, 0], "int32")
+    found, places = map(
+        keras.ops.convert_to_numpy,
+        backend.unique(keras.ops.convert_to_tensor(values), 5),
+    )
+    np.testing.assert_array_equal(found[places], values)
+    assert set(found) == {0, 4, 7}
+    assert len(found) == (5 if backend.has_static_shapes() else 3)
+
+
+def test_numbers_are_at_hand_until_a_function_is_traced():
+    x = keras.ops.arange(3)
+    np.testing.assert_array_equal(backend.numbers_at_hand(x), [0, 1, 2])
+    seen = []
+
+    def double(x):
+        seen.append(backend.numbers_at_hand(x))
+        return 2 * x
+
+    backend.compiled(double)(x)
+    # PyTorch runs eagerly.
+    assert (seen[0] is None) == (backend.name() != "torch")
+
+
 @pytest.mark.parametrize(
-    "call", [lambda: backend.compiled(abs), lambda: backend.synchronize(None)]
+    "call",
+    [
+        lambda: backend.compiled(abs),
+        lambda: backend.synchronize(None),
+        lambda: backend.numbers_at_hand(None),
+        lambda: backend.unique(None, 1),
+    ],
 )
 def test_a_backend_we_do_not_know_is_refused_by_name(monkeypatch, call):
     monkeypatch.setattr(keras.backend, "backend", lambda: "openvino")

@@ -103,3 +103,12 @@ def test_legs_and_bonds_may_be_on_more_cores():
 def test_legs_of_no_kind_or_size_are_refused(leg, message):
     with pytest.raises(ValueError, match=message):
         Leg(*leg)
+
+
+def test_the_transposed_network_swaps_in_and_out():
+    narrow = network(input_size=1)
+    swapped = narrow.transposed()
+    assert swapped.weight_shape[-2:] == narrow.weight_shape[-2:][::-1]
+    assert swapped.labels_of("in") == narrow.labels_of("out")
+    assert swapped.cores == narrow.cores
+    assert swapped.transposed() == narrow

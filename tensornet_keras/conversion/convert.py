@@ -7,12 +7,15 @@ import rich.progress
 
 from tensornet_keras import formats, surgery, validation
 from tensornet_keras.conversion import rules
+from tensornet_keras.conversion.factorization import (
+    Factorization,
+    compression,
+    factorize,
+)
 from tensornet_keras.conversion.report import LayerRow, Report
 from tensornet_keras.conversion.selection import Filters, path_of, selected
-from tensornet_keras.decomposition import Decomposition, decompose
 from tensornet_keras.formats import Format
 from tensornet_keras.formats.format import ShareTooSmall
-from tensornet_keras.layers import FactorizedLayer
 
 # Kernels of fewer numbers decompose in an instant: no progress bar.
 LARGE_KERNELS = 2_000_000
@@ -30,12 +33,12 @@ def convert(
 ):
     """A smaller copy of a trained model, with factorized layers.
 
-    Every `Dense`, `EinsumDense` and `Conv1D` to `Conv3D` layer that the
-    filters let through is decomposed and replaced by its factorized twin of
-    the same name; everything else is copied with its weights. The source
-    model is not changed and shares no weight with the result. Nested models
-    are entered, a shared layer stays shared, and the compile settings are
-    carried over with a fresh optimizer.
+    Every `Dense`, `EinsumDense`, `Embedding`, `LSTM`, `GRU` and `Conv1D` to
+    `Conv3D` layer that the filters let through is decomposed and replaced by
+    its factorized twin of the same name; everything else is copied with its
+    weights. The source model is not changed and shares no weight with the
+    result. Nested models are entered, a shared layer stays shared, and the
+    compile settings are carried over with a fresh optimizer.
 
     Args:
         model: A built Sequential or Functional model.
@@ -86,10 +89,10 @@ def convert(
             if id(layer) in chosen
             else "filter"
         )
-        if isinstance(outcome, Decomposition):
+        if isinstance(outcome, Factorization):
             found[id(layer)] = outcome
             row = LayerRow.replaced(
-                path_of(layer), layer, outcome.format, outcome.relative_error
+                path_of(layer), layer, outcome.formats, outcome.relative_error
             )
         else:
             row = LayerRow.kept(path_of(layer), layer, outcome)
@@ -103,18 +106,18 @@ def convert(
 
 def convert_layer(
     layer, format: Format | str | dict, error: float | None = None
-) -> FactorizedLayer:
+):
     """The factorized twin of one trained layer.
 
     Args:
-        layer: A built `Dense`, `EinsumDense` or `Conv1D` to `Conv3D` layer.
-        format: The format of its kernel.
+        layer: A built `Dense`, `EinsumDense`, `Embedding`, `LSTM`, `GRU` or
+            `Conv1D` to `Conv3D` layer.
+        format: The format of its kernel, or of both.
         error: Relative error that the kernel may reach, in [0, 1), with a
             format that has no rank. `None` leaves the ranks to the format.
 
     Returns:
-        A built `FactorizedDense` or `FactorizedConv` of the same name, with
-        weights of its own.
+        A built factorized layer of the same name, with weights of its own.
 
     Raises:
         ValueError: If the layer cannot be factorized, its kernel is not
@@ -138,9 +141,8 @@ def convert_layer(
             f"{type(layer).__name__} ({obstacle.reason}). {obstacle.advice}"
         )
     format = _targeted(formats.get(format), error)
-    kernel, dims = rules.kernel_of(layer)
-    result = decompose(kernel, format, error, dims=dims)
-    twin = rules.twin(layer, result.format)
+    result = factorize(rules.kernels_of(layer), format, error)
+    twin = rules.twin(layer, result.formats)
     twin.build(layer.get_build_config()["input_shape"])
     rules.fill(twin, layer, result.cores)
     return twin
@@ -156,7 +158,8 @@ def densify(model):
         model: A built Sequential or Functional model.
 
     Returns:
-        The model with `Dense` and `Conv` layers.
+        The model with ordinary layers. Layers of ours that stand for no
+        Keras layer stay.
 
     Raises:
         TypeError: If the model is no Keras model.
@@ -174,7 +177,7 @@ def densify(model):
     """
 
     def twin_of(layer):
-        if isinstance(layer, FactorizedLayer):
+        if rules.is_factorized(layer):
             return rules.dense_twin(layer)
         return None
 
@@ -194,8 +197,8 @@ def _targeted(format: Format, error: float | None) -> Format:
     return format
 
 
-def _outcome(layer, format, error, min_compression, how) -> Decomposition | str:
-    """The decomposition of a layer's kernel, or why there is none."""
+def _outcome(layer, format, error, min_compression, how) -> Factorization | str:
+    """What stands for a layer's kernels, or why there is none."""
     obstacle = rules.obstacle(layer)
     if obstacle is not None:
         return obstacle.reason
@@ -211,38 +214,32 @@ def _outcome(layer, format, error, min_compression, how) -> Decomposition | str:
 
 
 def _decomposed(layer, format, error, min_compression, how):
-    kernel, dims = rules.kernel_of(layer)
+    kernels = rules.kernels_of(layer)
     if format.rank not in (None, "vbmf"):
         # Known before the work of decomposing is done.
-        *window, inputs, outputs = kernel.shape
-        sides = dims or ((inputs,), (outputs,))
-        bound = format.bind(*sides, tuple(window)).cut()
-        if _compression(bound) < min_compression:
-            return _too_little(bound, min_compression)
-    result = decompose(kernel, format, error, dims=dims, **how)
-    if _compression(result.format) < min_compression:
-        return _too_little(result.format, min_compression)
+        reached = compression([kernel.bound(format) for kernel in kernels])
+        if reached < min_compression:
+            return _too_little(reached, min_compression)
+    result = factorize(kernels, format, error, **how)
+    reached = compression(result.formats)
+    if reached < min_compression:
+        return _too_little(reached, min_compression)
     return result
 
 
-def _compression(format: Format) -> float:
-    return format.dense_params / format.num_params
+def _too_little(reached: float, min_compression: float) -> str:
+    if reached < 1:
+        return f"no gain in parameters ({reached:.2f}x)"
+    return f"compression {reached:.2f}x, less than {min_compression:g}x"
 
 
-def _too_little(format: Format, min_compression: float) -> str:
-    compression = _compression(format)
-    if compression < 1:
-        return f"no gain in parameters ({compression:.2f}x)"
-    return f"compression {compression:.2f}x, less than {min_compression:g}x"
-
-
-def _with_twins(model, found: dict[int, Decomposition]):
+def _with_twins(model, found: dict[int, Factorization]):
     """The copy in which the decomposed layers have their twins."""
 
     def twin_of(layer):
         if id(layer) not in found:
             return None
-        return rules.twin(layer, found[id(layer)].format)
+        return rules.twin(layer, found[id(layer)].formats)
 
     def fill(twin, layer):
         rules.fill(twin, layer, found[id(layer)].cores)

@@ -32,9 +32,11 @@ class LayerRow:
         params_after: Parameters of the layer that took its place.
         format: Catalog name of the format; `None` if kept.
         modes: Modes of both sides, such as `"8·8 x 4·4"`; `None` if kept.
-        ranks: Ranks of the bonds; `None` if kept.
-        relative_error: Frobenius norm of the kernel's change over that of
-            the kernel; `None` if kept.
+            Those of two kernels are separated by a comma.
+        ranks: Ranks of the bonds, of two kernels one after the other; `None`
+            if kept.
+        relative_error: Frobenius norm of the change of all kernels over that
+            of the kernels; `None` if kept.
     """
 
     path: str
@@ -63,28 +65,32 @@ class LayerRow:
 
     @classmethod
     def replaced(
-        cls, path: str, layer, format: Format, relative_error: float
+        cls,
+        path: str,
+        layer,
+        formats: tuple[Format, ...],
+        relative_error: float,
     ) -> LayerRow:
         """The row of a layer that gets a factorized twin.
 
         Args:
             path: Path of the layer.
             layer: The source layer.
-            format: The bound format of the twin.
-            relative_error: Relative error of the kernel.
+            formats: The bound format of each kernel.
+            relative_error: Relative error of the kernels.
         """
         before = layer.count_params()
-        after = before - format.dense_params + format.num_params
+        saved = (format.dense_params - format.num_params for format in formats)
         return cls(
             path,
             type(layer).__name__,
             REPLACED,
             "",
             before,
-            after,
-            format.name,
-            format.describe_modes(),
-            format.rank,
+            before - sum(saved),
+            formats[0].name,
+            ", ".join(format.describe_modes() for format in formats),
+            tuple(rank for format in formats for rank in format.rank),
             relative_error,
         )
 

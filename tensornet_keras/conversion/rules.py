@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from tensornet_keras import surgery
+from tensornet_keras.conversion.factorization import Kernel
 from tensornet_keras.formats import Format
 from tensornet_keras.layers import (
     FactorizedConv1D,
@@ -17,13 +18,14 @@ from tensornet_keras.layers import (
     FactorizedDense,
     FactorizedEinsumDense,
     FactorizedEmbedding,
-    FactorizedLayer,
+    FactorizedGRU,
+    FactorizedLSTM,
     FactorizedReversibleEmbedding,
 )
 from tensornet_keras.layers.einsum_dense import matrix_of
 from tensornet_keras.layers.einsum_equation import EinsumEquation
 
-TWINS: dict[type[keras.layers.Layer], type[FactorizedLayer]] = {
+TWINS: dict[type[keras.layers.Layer], type[keras.layers.Layer]] = {
     keras.layers.Dense: FactorizedDense,
     keras.layers.Conv1D: FactorizedConv1D,
     keras.layers.Conv2D: FactorizedConv2D,
@@ -32,11 +34,15 @@ TWINS: dict[type[keras.layers.Layer], type[FactorizedLayer]] = {
     # A subclass comes before its base, for the way back.
     keras.layers.ReversibleEmbedding: FactorizedReversibleEmbedding,
     keras.layers.Embedding: FactorizedEmbedding,
+    keras.layers.LSTM: FactorizedLSTM,
+    keras.layers.GRU: FactorizedGRU,
 }
+
+_LOOPS = (keras.layers.LSTM, keras.layers.GRU)
 
 # Arguments of the Keras layers that their twins have not.
 _DROPPED = ("kernel_constraint", "lora_rank", "lora_alpha")
-_DROPPED += ("embeddings_constraint",)
+_DROPPED += ("embeddings_constraint", "recurrent_constraint")
 _DROPPED += ("quantization_config", "gptq_unpacked_column_size")
 
 
@@ -66,17 +72,17 @@ def obstacle(layer) -> Obstacle | None:
         return Obstacle("kind", f"Only {kinds} can be factorized.")
     if not layer.built:
         return Obstacle("not built", "Build the layer by calling it first.")
-    side = "embeddings" if _is_table(layer) else "kernel"
-    if getattr(layer, f"{side}_constraint") is not None:
+    constrained = _constrained(layer)
+    if constrained:
         return Obstacle(
-            f"{side} constraint",
+            f"{constrained[0]} constraint",
             "Build the layer without the constraint: cores cannot keep it.",
         )
     if not _is_one_matrix(layer):
         return Obstacle("equation", "Only one sum over one kernel fits.")
     if not getattr(layer, "tie_weights", True):
         return Obstacle("untied weights", "Tie them: there is one table.")
-    if isinstance(getattr(layer, "activation", None), keras.layers.Layer):
+    if _has_a_layer_as_activation(layer):
         return Obstacle(
             "layer as activation", "Put that layer behind this one."
         )
@@ -87,20 +93,54 @@ def obstacle(layer) -> Obstacle | None:
     return None
 
 
-def kernel_of(layer):
-    """The kernel of a Keras layer as a weight to decompose.
+def _constrained(layer) -> list[str]:
+    """The kernels of a layer that have a constraint."""
+    return [
+        side
+        for side in _sides(layer)
+        if getattr(layer, f"{side}_constraint") is not None
+    ]
+
+
+def _has_a_layer_as_activation(layer) -> bool:
+    return any(
+        isinstance(getattr(layer, name, None), keras.layers.Layer)
+        for name in ("activation", "recurrent_activation")
+    )
+
+
+def is_factorized(layer) -> bool:
+    """Whether a layer stands for an ordinary Keras layer.
+
+    Args:
+        layer: A Keras layer.
+    """
+    return isinstance(layer, tuple(TWINS.values()))
+
+
+def kernels_of(layer) -> tuple[Kernel, ...]:
+    """The kernels of a Keras layer as weights to decompose.
 
     Args:
         layer: A built layer that has a twin.
-
-    Returns:
-        A NumPy array `(*window, input, output)`, and the dimensions of its
-        two sides: `None` if they have one each.
     """
-    kernel = ops.convert_to_numpy(_kernel_variable(layer))
+    arrays = map(ops.convert_to_numpy, _kernel_variables(layer))
+    if isinstance(layer, keras.layers.RNN):
+        # The gates are a dimension of their own.
+        return tuple(
+            Kernel(
+                array,
+                (
+                    array.shape[:1],
+                    (array.shape[1] // layer.units, layer.units),
+                ),
+            )
+            for array in arrays
+        )
+    (array,) = arrays
     if isinstance(layer, keras.layers.EinsumDense):
-        return matrix_of(kernel, _equation_of(layer))
-    return kernel, None
+        return (Kernel(*matrix_of(array, _equation_of(layer))),)
+    return (Kernel(array),)
 
 
 def _is_one_matrix(layer) -> bool:
@@ -117,9 +157,30 @@ def _is_table(layer) -> bool:
     return isinstance(layer, keras.layers.Embedding)
 
 
-def _kernel_variable(layer):
-    """The variable of a Keras layer that cores stand for."""
-    return layer.embeddings if _is_table(layer) else layer.kernel
+def _sides(layer) -> tuple[str, ...]:
+    """What Keras' arguments call the kernels of a layer."""
+    if isinstance(layer, keras.layers.RNN):
+        return "kernel", "recurrent"
+    return ("embeddings",) if _is_table(layer) else ("kernel",)
+
+
+def _holder(layer):
+    """What holds the kernels and the bias: the cell, or the layer itself."""
+    return layer.cell if isinstance(layer, keras.layers.RNN) else layer
+
+
+def _kernel_variables(layer) -> tuple:
+    """The variables of a Keras layer that cores stand for."""
+    if isinstance(layer, keras.layers.RNN):
+        return layer.cell.kernel, layer.cell.recurrent_kernel
+    return (layer.embeddings if _is_table(layer) else layer.kernel,)
+
+
+def _factorized_kernels(layer) -> tuple:
+    """What has the cores and the dense kernel of each kernel of a twin."""
+    if isinstance(layer, keras.layers.RNN):
+        return layer.cell.input_kernel, layer.cell.state_kernel
+    return (layer,)
 
 
 def _equation_of(layer) -> EinsumEquation:
@@ -127,26 +188,28 @@ def _equation_of(layer) -> EinsumEquation:
     return EinsumEquation.parse(layer.equation, ndim)
 
 
-def twin(layer, format: Format) -> FactorizedLayer:
+def twin(layer, formats: tuple[Format, ...]) -> keras.layers.Layer:
     """The unbuilt factorized twin of a Keras layer.
 
     Args:
         layer: A layer without an obstacle.
-        format: The bound format of its kernel.
+        formats: The bound format of each of its kernels.
     """
     config = surgery.config_of(layer)
     for name in _DROPPED:
         config.pop(name, None)
     # The cores come from the kernel; what drew the kernel does not matter,
     # and may be of a kind that factorized layers refuse.
-    side = "embeddings" if _is_table(layer) else "kernel"
-    config[f"{side}_initializer"] = "glorot_uniform"
-    return TWINS[type(layer)].from_config(
-        {**config, "format": format.to_config()}
-    )
+    for side in _sides(layer):
+        config[f"{side}_initializer"] = "glorot_uniform"
+    for name, format in zip(
+        ("format", "recurrent_format"), formats, strict=False
+    ):
+        config[name] = format.to_config()
+    return TWINS[type(layer)].from_config(config)
 
 
-def fill(twin_layer: FactorizedLayer, layer, cores) -> None:
+def fill(twin_layer, layer, cores) -> None:
     """Gives a built twin the cores, and the bias of its source.
 
     What is frozen in the source is frozen in the twin.
@@ -154,15 +217,18 @@ def fill(twin_layer: FactorizedLayer, layer, cores) -> None:
     Args:
         twin_layer: The built twin.
         layer: The Keras layer it stands for.
-        cores: One array per core.
+        cores: One array per core, of all kernels.
     """
     twin_layer.set_cores(cores)
-    for variable in twin_layer.core_variables:
-        variable.trainable = _kernel_variable(layer).trainable
-    _fill_bias(twin_layer, layer)
+    for kernel, variable in zip(
+        _factorized_kernels(twin_layer), _kernel_variables(layer), strict=True
+    ):
+        for core in kernel.core_variables:
+            core.trainable = variable.trainable
+    _fill_bias(_holder(twin_layer), _holder(layer))
 
 
-def dense_twin(layer: FactorizedLayer) -> keras.layers.Layer:
+def dense_twin(layer) -> keras.layers.Layer:
     """The unbuilt ordinary Keras layer that a factorized layer stands for.
 
     Args:
@@ -176,13 +242,14 @@ def dense_twin(layer: FactorizedLayer) -> keras.layers.Layer:
     known = {
         *inspect.signature(source.__init__).parameters,
         *("name", "trainable", "dtype", "activity_regularizer"),
+        *(["zero_output_for_mask"] if source in _LOOPS else []),
     }
     config = surgery.config_of(layer)
     return source.from_config({k: v for k, v in config.items() if k in known})
 
 
-def fill_dense(dense, layer: FactorizedLayer) -> None:
-    """Gives a built Keras layer the kernel that the cores stand for.
+def fill_dense(dense, layer) -> None:
+    """Gives a built Keras layer the kernels that the cores stand for.
 
     A kernel is frozen if all of its cores are.
 
@@ -190,10 +257,12 @@ def fill_dense(dense, layer: FactorizedLayer) -> None:
         dense: The built Keras layer.
         layer: The factorized layer it replaces.
     """
-    kernel = _kernel_variable(dense)
-    kernel.assign(ops.convert_to_numpy(layer.kernel))
-    kernel.trainable = any(core.trainable for core in layer.core_variables)
-    _fill_bias(dense, layer)
+    for variable, kernel in zip(
+        _kernel_variables(dense), _factorized_kernels(layer), strict=True
+    ):
+        variable.assign(ops.convert_to_numpy(kernel.kernel))
+        variable.trainable = any(x.trainable for x in kernel.core_variables)
+    _fill_bias(_holder(dense), _holder(layer))
     ours, theirs = getattr(dense, "activation", None), layer.activation
     if isinstance(theirs, keras.layers.Layer) and theirs.built:
         if not ours.built:

@@ -47,7 +47,9 @@ def alternate(
     """
     problem = _Problem(tensor, network, cores)
     if problem.norm == 0.0:
-        return [np.zeros_like(core) for core in problem.cores], 0.0, 0, True
+        # One core of zeros is enough, and leaves the others a gradient.
+        zero = np.zeros_like(problem.cores[-1])
+        return [*problem.cores[:-1], zero], 0.0, 0, True
     before = math.inf
     widest = max((size for _, size in network.bonds), default=1)
     for passes in range(1, target.max_iterations + 1):

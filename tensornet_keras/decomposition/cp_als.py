@@ -114,7 +114,7 @@ def cp_als(
             the largest, with which the terms are exact.
         tolerance: The passes have converged once one lowers the error by
             less than this share of it.
-        max_iterations: Most passes over the tensor.
+        max_iterations: Most passes over the tensor, those of the starts aside.
         seed: Seed of the random starts.
         goal: Relative error at which to stop early.
         start: Terms to begin with, in place of several starts. Terms are
@@ -126,7 +126,7 @@ def cp_als(
     limit = tensor.size // max(tensor.shape)
     norm = frobenius_norm(np.ascontiguousarray(tensor))
     if rank >= limit or norm == 0.0:
-        return largestfiber_squares(tensor, min(rank, limit))
+        return largest_fibers(tensor, min(rank, limit))
     generator = np.random.default_rng(seed)
     limits = (tolerance, max_iterations, goal)
     if start is None:
@@ -147,7 +147,7 @@ def _within(tensor: np.ndarray, format: Format, target: Target, dtype) -> Terms:
     """
     limit = tensor.size // max(tensor.shape)
     if target.error == 0.0:
-        return largestfiber_squares(tensor, limit)
+        return largest_fibers(tensor, limit)
     goal = tail_norm(target.error, 2, dtype) * (1.0 - MARGIN)
     best = _fibers_within(tensor, format, goal)
     multiple = format.rank_multiple
@@ -191,5 +191,5 @@ def _fibers_within(tensor: np.ndarray, format: Format, goal: float) -> Terms:
     needed = int(np.count_nonzero(np.sqrt(np.cumsum(squares)) > tail))
     rank = min(format.rounded_up(max(1, needed)), limit)
     if rank == limit:
-        return largestfiber_squares(tensor, limit)
-    return in_bases(largestfiber_squares(core, rank), bases)
+        return largest_fibers(tensor, limit)
+    return in_bases(largest_fibers(core, rank), bases)

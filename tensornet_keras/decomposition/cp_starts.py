@@ -27,8 +27,9 @@ from tensornet_keras.decomposition.unfolding import Unfolding
 # Products of at most so many entries with so many terms are cheap enough for
 # several starts.
 CHEAP_PRODUCT = 2**28
-RANDOM_STARTS = 2
 TRIAL_PASSES = 3
+# Starts need not converge as far: the tensor itself has the last word.
+START_TOLERANCE = 5.0
 
 
 def best_start(
@@ -37,7 +38,8 @@ def best_start(
     """The best of several starts, found on the compressed tensor.
 
     The fibers of largest norm are orthogonal terms, the nearer to the best
-    the more of them there are; random terms do better where they are few.
+    the more of them there are; leading directions, or random ones, often do
+    better where they are few.
 
     Args:
         tensor: A tensor of norm 1.
@@ -49,7 +51,7 @@ def best_start(
     core, bases = compressed(
         tensor.astype(np.float32), [min(n, rank) for n in tensor.shape]
     )
-    fibers = largestfiber_squares(core, rank)
+    fibers = largest_fibers(core, rank)
     if core.size * rank > CHEAP_PRODUCT:
         terms = _random_terms(core.shape, rank, generator)
         passes = min(TRIAL_PASSES, max_iterations)
@@ -58,12 +60,16 @@ def best_start(
         return in_bases(best, bases)
     # Passes over so small a core hardly count.
     folding = Folding(core.astype(np.float64))
-    starts = [of_rank(fibers, rank, generator)]
-    for _ in range(RANDOM_STARTS):
-        starts.append(_random_terms(core.shape, rank, generator))
+    starts = [
+        of_rank(fibers, rank, generator),
+        of_rank(_diagonal_terms(core.shape), rank, generator),
+        _random_terms(core.shape, rank, generator),
+    ]
     found = []
     for terms in starts:
-        terms = refined(folding, terms, tolerance, max_iterations)
+        terms = refined(
+            folding, terms, START_TOLERANCE * tolerance, max_iterations
+        )
         terms = in_bases(terms, bases)
         if core.size < tensor.size:
             trial = (tolerance, min(TRIAL_PASSES, max_iterations), goal)
@@ -109,7 +115,7 @@ def in_bases(terms: Terms, bases) -> Terms:
     return dataclasses.replace(terms, factors=factors, iterations=0)
 
 
-def largestfiber_squares(tensor: np.ndarray, rank: int) -> Terms:
+def largest_fibers(tensor: np.ndarray, rank: int) -> Terms:
     """The largest fibers along the longest mode, each as one term.
 
     They are orthogonal to each other, and all of them are the tensor.
@@ -119,7 +125,9 @@ def largestfiber_squares(tensor: np.ndarray, rank: int) -> Terms:
         rank: How many. There may be fewer.
     """
     longest = int(np.argmax(tensor.shape))
-    rows, sizes, squares = fiber_squares(tensor)
+    *sizes, length = _fibers(tensor).shape
+    rows = _fibers(tensor).reshape(-1, length)
+    squares = fiber_squares(tensor)
     order = np.argsort(-squares, kind="stable")
     missed = math.fsum(squares[order[rank:]])
     total = math.fsum(squares)
@@ -137,13 +145,27 @@ def largestfiber_squares(tensor: np.ndarray, rank: int) -> Terms:
     return Terms(tuple(factors), weights, error)
 
 
-def fiber_squares(tensor: np.ndarray):
-    """The fibers along the longest mode as rows, and their squared norms."""
-    rows = np.moveaxis(tensor, int(np.argmax(tensor.shape)), -1)
-    sizes = rows.shape[:-1]
+def fiber_squares(tensor: np.ndarray) -> np.ndarray:
+    """The squared norms of the fibers along the longest mode.
+
+    Args:
+        tensor: The tensor.
+    """
+    rows = _fibers(tensor)
     rows = rows.reshape(-1, rows.shape[-1])
-    squares = np.einsum("fn,fn->f", rows, rows, dtype=np.float64)
-    return rows, sizes, squares
+    return np.einsum("fn,fn->f", rows, rows, dtype=np.float64)
+
+
+def _fibers(tensor: np.ndarray) -> np.ndarray:
+    """The tensor with its longest mode last."""
+    return np.moveaxis(tensor, int(np.argmax(tensor.shape)), -1)
+
+
+def _diagonal_terms(shape: tuple[int, ...]) -> Terms:
+    """The leading directions of all modes, one with one."""
+    rank = min(shape)
+    factors = tuple(np.eye(size, rank) for size in shape)
+    return Terms(factors, np.zeros(rank), math.inf)
 
 
 def _random_terms(
@@ -173,5 +195,3 @@ def of_rank(terms: Terms, rank: int, generator: np.random.Generator) -> Terms:
     )
     weights = np.concatenate([terms.weights[order], more.weights])
     return Terms(factors, weights, math.inf)
-
-

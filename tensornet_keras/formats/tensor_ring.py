@@ -58,7 +58,7 @@ class TensorRing(TensorizedFormat):
     >>> ring.rank, ring.core_shapes[0]
     ((4, 4, 4, 4), (4, 8, 5, 4))
     >>> ring.num_params, ring.dense_params
-    (2000, 640000)
+    (1920, 640000)
 
     Reference:
         Zhao et al. 2016, https://arxiv.org/abs/1606.05535, section 2.

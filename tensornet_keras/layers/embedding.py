@@ -1,6 +1,6 @@
 """Embeddings whose table is a network of cores.
 
-Khrulkov et al. 2019, "Tensorized Embedding Layers" (arXiv 1901.10787): the
+Hrinchuk et al. 2020, "Tensorized Embedding Layers" (arXiv 1901.10787): the
 digits of an id pick a slice of every core, and the slices are joined.
 """
 
@@ -89,7 +89,7 @@ class FactorizedEmbedding(FactorizedLayer):
     True
 
     Reference:
-        Khrulkov et al. 2019, https://arxiv.org/abs/1901.10787, section 3.
+        Hrinchuk et al. 2020, https://arxiv.org/abs/1901.10787, section 3.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Feature maps of tensor trains over inputs: one number becomes a few.
 
 Stoudenmire and Schwab 2016 (arXiv 1605.05775) embed every input of an image
-so; the names are those of tensorkrowch.
+so; the names and formulas are tensorkrowch's.
 """
 
 from __future__ import annotations
@@ -93,9 +93,9 @@ def get(identifier):
     """The feature map of a name.
 
     Args:
-        identifier: A name of `EMBEDDINGS`, a function of an input and
-            `dim`-less (it returns one axis more), such a function as Keras
-            serializes it, or `None`.
+        identifier: A name of `EMBEDDINGS`, a function that returns its
+            input with one axis more, such a function as Keras serializes it,
+            or `None`.
 
     Returns:
         The name, the function or `None`.
@@ -116,6 +116,37 @@ def get(identifier):
             "adds an axis of features."
         )
     return validation.one_of(identifier, tuple(EMBEDDINGS), "embedding")
+
+
+def embedded(inputs, embedding, dim):
+    """The inputs with one axis of features more.
+
+    Args:
+        inputs: `(batch, features)`; `(batch, features, dim)` without an
+            embedding.
+        embedding: What `get` returns.
+        dim: Number of features.
+
+    Returns:
+        A tensor `(batch, features, dim)`.
+
+    Raises:
+        ValueError: If a function returns another shape.
+    """
+    if embedding is None:
+        return inputs
+    if isinstance(embedding, str):
+        return EMBEDDINGS[embedding](inputs, dim)
+    features = embedding(inputs)
+    shape = tuple(features.shape)
+    if shape[1:] != (*inputs.shape[1:], dim):
+        raise ValueError(
+            "The function `embedding` must add an axis of size "
+            f"`embedding_dim`. Received: embedding_dim={dim} and features "
+            f"of the shape {shape} of inputs {tuple(inputs.shape)}. "
+            "Correct one of the two."
+        )
+    return features
 
 
 def constant_coefficients(embedding, dim: int) -> np.ndarray:

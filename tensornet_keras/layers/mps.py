@@ -9,16 +9,15 @@ import keras
 from keras import activations, constraints, initializers, ops, regularizers
 
 from tensornet_keras import validation
-from tensornet_keras.layers import feature_maps, mps_cores, mps_sweep
+from tensornet_keras.layers import (
+    feature_maps,
+    mps_cores,
+    mps_outputs,
+    mps_sweep,
+)
 
 NEAR_IDENTITY = "near_identity"
 BOUNDARIES = ("open", "periodic")
-OUTPUTS = ("value", "normalized", "log_square")
-# The square of float32's rounding: keeps the logarithm of a zero finite.
-LEAST_SQUARE = 1e-14
-# Logarithms of the largest numbers that a type holds, a little less.
-LARGEST_LOG = {"float16": 11.09, "float64": 709.0}
-LARGEST_LOG_OF_OTHERS = 88.7
 
 
 @keras.saving.register_keras_serializable(package="tensornet_keras")
@@ -125,7 +124,9 @@ class MPSLayer(keras.layers.Layer):
         elif embedding is not None:
             embedding_dim = 2
         self.embedding_dim = embedding_dim
-        self.output_kind = validation.one_of(output, OUTPUTS, "output")
+        self.output_kind = validation.one_of(
+            output, mps_outputs.OUTPUTS, "output"
+        )
         self.output_site = output_site
         self.boundary = validation.one_of(boundary, BOUNDARIES, "boundary")
         self.activation = activations.get(activation)
@@ -240,9 +241,10 @@ class MPSLayer(keras.layers.Layer):
 
     def call(self, inputs):
         mantissa, log_scale = self._contracted(inputs)
-        outputs = ops.cast(
-            self._output(mantissa, log_scale), self.compute_dtype
+        outputs = mps_outputs.expressed(
+            self.output_kind, mantissa, log_scale, self.compute_dtype
         )
+        outputs = ops.cast(outputs, self.compute_dtype)
         if self.bias is not None:
             outputs = ops.add(outputs, self.bias)
         return self.activation(outputs)
@@ -356,43 +358,14 @@ class MPSLayer(keras.layers.Layer):
         """Mantissa and logarithm of the scale of the train's value."""
         # Sixteen bits would lose a digit at every few sites.
         dtype = "float64" if self.variable_dtype == "float64" else "float32"
-        features = ops.transpose(self._embedded(inputs, dtype), (1, 0, 2))
+        features = feature_maps.embedded(
+            ops.cast(inputs, dtype), self.embedding, self._train.dim
+        )
+        features = ops.transpose(ops.cast(features, dtype), (1, 0, 2))
         stacks = {
             name: ops.cast(stack, dtype) for name, stack in self._stacks.items()
         }
         return mps_sweep.contract(self._train, stacks, features)
-
-    def _embedded(self, inputs, dtype):
-        """The features, `(batch, features, embedding_dim)`."""
-        inputs = ops.cast(inputs, dtype)
-        if self.embedding is None:
-            return inputs
-        if isinstance(self.embedding, str):
-            embed = feature_maps.EMBEDDINGS[self.embedding]
-            return ops.cast(embed(inputs, self._train.dim), dtype)
-        features = self.embedding(inputs)
-        expected = (*inputs.shape, self._train.dim)
-        if tuple(features.shape)[1:] != tuple(expected)[1:]:
-            raise ValueError(
-                "The function `embedding` must add an axis of size "
-                "`embedding_dim`. Received: "
-                f"embedding_dim={self._train.dim} and features of the shape "
-                f"{tuple(features.shape)} of inputs {tuple(inputs.shape)}. "
-                "Correct one of the two."
-            )
-        return ops.cast(features, dtype)
-
-    def _output(self, mantissa, log_scale):
-        """What the layer returns of the train's value."""
-        if self.output_kind == "value":
-            largest = LARGEST_LOG.get(self.compute_dtype, LARGEST_LOG_OF_OTHERS)
-            log_scale = ops.stop_gradient(ops.minimum(log_scale, largest))
-            return ops.multiply(mantissa, ops.exp(log_scale))
-        square = ops.square(mantissa)
-        if self.output_kind == "log_square":
-            return ops.log(square + LEAST_SQUARE) + 2 * log_scale
-        norm = ops.sqrt(ops.sum(square, axis=-1, keepdims=True) + LEAST_SQUARE)
-        return ops.divide(mantissa, norm)
 
 
 def _holding(array):

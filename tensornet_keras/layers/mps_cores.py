@@ -76,7 +76,9 @@ class Train:
     def cores(self, stacks: dict) -> list:
         """The list of cores, from the stacks."""
         inner = stacks.get("inner_cores")
-        cores = [] if inner is None else [inner[k] for k in range(inner.shape[0])]
+        cores = (
+            [] if inner is None else [inner[k] for k in range(inner.shape[0])]
+        )
         cores.insert(self.left_inner, stacks["output_core"])
         head = [stacks["first_core"]] if self._ends[0] else []
         tail = [stacks["last_core"]] if self._ends[1] else []

@@ -64,12 +64,12 @@ class FactorizedLSTM(FactorizedRecurrent):
     >>> layer = tk.layers.FactorizedLSTM(64, tk.formats.TensorTrain(rank=4))
     >>> tuple(layer(keras.ops.ones((2, 5, 100))).shape)
     (2, 64)
-    >>> layer.format.output_modes, layer.format.dense_params
-    ((4, 8, 8, 1), 25600)
+    >>> layer.format.output_dims, tuple(layer.recurrent_kernel.shape)
+    ((4, 64), (64, 256))
 
     Reference:
-        Tjandra et al. 2017, https://arxiv.org/abs/1705.08052, section 3;
-        Yang et al. 2017, https://arxiv.org/abs/1707.01786, section 3.
+        Tjandra et al. 2017, https://arxiv.org/abs/1705.08052;
+        Yang et al. 2017, https://arxiv.org/abs/1707.01786.
     """
 
     _cell_class = FactorizedLSTMCell
@@ -118,7 +118,7 @@ class FactorizedGRU(FactorizedRecurrent):
     ((100, 192), (64, 192))
 
     Reference:
-        Tjandra et al. 2017, https://arxiv.org/abs/1705.08052, section 3.
+        Tjandra et al. 2017, https://arxiv.org/abs/1705.08052.
     """
 
     _cell_class = FactorizedGRUCell

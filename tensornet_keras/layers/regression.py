@@ -120,7 +120,7 @@ class TensorRegression(_TensorLayer):
     (2298, 31360)
 
     Reference:
-        Kossaifi et al. 2020, https://arxiv.org/abs/1707.08308, section 4.
+        Kossaifi et al. 2020, https://arxiv.org/abs/1707.08308.
     """
 
     def __init__(self, units, format, activation=None, use_bias=True, **kwargs):
@@ -248,7 +248,7 @@ class TensorContraction(_TensorLayer):
     [(7, 4), (7, 4), (64, 32)]
 
     Reference:
-        Kossaifi et al. 2020, https://arxiv.org/abs/1707.08308, section 3.
+        Kossaifi et al. 2020, https://arxiv.org/abs/1707.08308.
     """
 
     def __init__(self, output_shape, activation=None, use_bias=False, **kwargs):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import tensornet_keras as tk
-from tests.laws.examples import FORMATS
+from tests.laws.format_examples import FORMATS
 from tests.laws.oracles import as_numpy, random_array
 
 EXAMPLES = [examples[0] for examples in FORMATS.values()]

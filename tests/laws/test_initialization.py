@@ -8,7 +8,7 @@ import pytest
 
 from tensornet_keras import backend, layers
 from tensornet_keras.formats import TensorTrain
-from tests.laws.examples import AS_WRITTEN
+from tests.laws.format_examples import AS_WRITTEN
 from tests.laws.oracles import as_numpy, dense_weight, random_array
 
 ORDERS = (2, 3, 4, 5, 6)
