@@ -3,11 +3,14 @@
 import keras
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
+from tensornet_keras import backend
 from tensornet_keras.contraction import candidates
 from tensornet_keras.contraction.execute import Convolution, execute
 from tensornet_keras.contraction.plan import Convolve, Gather
 from tensornet_keras.network import Leg, TensorNetwork
+from tests.contraction.networks import networks
 from tests.laws.oracles import (
     assert_close,
     dense_weight,
@@ -181,3 +184,14 @@ def test_a_window_made_batch_legs_is_a_stack_of_matrices(name):
     )
     for output in outputs:
         assert_close(output, expected)
+
+
+# JAX compiles every operation of every network anew.
+@settings(max_examples=30 if backend.name() == "tensorflow" else 4)
+@given(networks())
+def test_every_plan_of_a_network_of_any_shape(network):
+    cores = random_cores(network)
+    inputs = random_array((3, network.input_size))
+    expected = inputs.astype("float64") @ dense_weight(network, cores)
+    for plan in candidates(network)[:4]:
+        assert_close(execute(plan, inputs, cores), expected)
