@@ -218,6 +218,7 @@ class MPSLayer(keras.layers.Layer):
             )
         self.input_spec = keras.layers.InputSpec(shape=(None, *input_shape[1:]))
         self._train = self._sized(input_shape)
+        self.output_site = self._train.site
         arrays = self._initial()
         self._stacks = {
             name: self.add_weight(
