@@ -18,82 +18,62 @@ REACH = 0.62
 COLUMNS = 4
 
 
-def figures():
-    """What is drawn: by file, panels of (title, network, positions)."""
-    line = [(0, 0), (1.6, 0), (3.2, 0), (4.8, 0)]
-    star = [(0, 1.6), (1.6, 1.6), (0.8, 0.8), (0, 0), (1.6, 0)]
-    square = [(0, 1.6), (1.6, 1.6), (0, 0), (1.6, 0)]
-    tucker = formats.Tucker(3, (4, 4), (4, 4)).bind((16,), (16,))
-    grid = formats.EinsumNetwork(
-        "i1 a b, a i2 j1 c, b j2 d, d c j3", rank=3
-    ).bind((16,), (27,))
-    ring = formats.TensorRing(3, (2, 2, 2), (2, 2, 2)).bind((8,), (8,))
-    matrix = ((16,), (16,))
-    kernel = ((16,), (16,), (3, 3))
-    pairs = ((4, 4), (4, 4))
-    return {
-        "low_rank": [
-            ("matrix", formats.LowRank(3).bind(*matrix), line),
-            ("kernel", formats.LowRank(3).bind(*kernel), line),
-            (
-                'kernel, conv_split="spatial"',
-                formats.LowRank(3, "spatial").bind(*kernel),
-                line,
-            ),
-        ],
-        "tucker": [
-            (
-                "matrix",
-                tucker,
-                star,
-            ),
-            ("kernel: Tucker-2", formats.Tucker(3).bind(*kernel), line),
-        ],
-        "cp": [
-            (
-                "matrix",
-                formats.CP(3, (4, 2, 2), (4, 2, 2)).bind(*matrix),
-                line,
-            ),
-            ("kernel", formats.CP(3).bind(*kernel), line),
-        ],
-        "tensor_ring": [("matrix", ring, [(0.9, 1.6), (1.8, 0), (0, 0)])],
-        "block_tensor_train": [
-            ("matrix", formats.BlockTensorTrain(3, *pairs).bind(*matrix), line)
-        ],
-        "monarch": [("matrix", formats.Monarch(*pairs).bind(*matrix), line)],
-        "kronecker": [
-            ("matrix", formats.Kronecker(3, *pairs).bind(*matrix), line),
-            ("kernel", formats.Kronecker(3, *pairs).bind(*kernel), line),
-        ],
-        "spectrum_preserving": [
-            (
-                name,
-                formats.get(name, rate=0.1).bind((64,), (64,), (3, 3)),
-                line if name != "rtk" else star,
-            )
-            for name in ("svd", "cp", "tk", "tt", "rcp", "rtk", "rtt")
-        ],
-        "einsum_network": [("a 2 x 2 grid", grid, square)],
-        "tensor_train": [
-            ("matrix", TensorTrain(3, (2,) * 4, (2,) * 4).bind(*matrix), line),
-            (
-                'kernel, "spatial_first"',
-                TensorTrain(3, *pairs).bind(*kernel),
-                line,
-            ),
-            (
-                'kernel, "channels_outside"',
-                TensorTrain(3, conv_order="channels_outside").bind(*kernel),
-                line,
-            ),
-            (
-                'kernel, "spatial_last"',
-                TensorTrain(3, *pairs, conv_order="spatial_last").bind(*kernel),
-                line,
-            ),
-        ],
-    }
+LINE = [(0, 0), (1.6, 0), (3.2, 0), (4.8, 0)]
+STAR = [(0, 1.6), (1.6, 1.6), (0.8, 0.8), (0, 0), (1.6, 0)]
+SQUARE = [(0, 1.6), (1.6, 1.6), (0, 0), (1.6, 0)]
+RING = [(0.9, 1.6), (1.8, 0), (0, 0)]
+MATRIX, KERNEL = ((16,), (16,)), ((16,), (16,), (3, 3))
+PAIRS, FOURS = ((4, 4), (4, 4)), ((2,) * 4, (2,) * 4)
+TRIPLES = ((4, 2, 2), (4, 2, 2))
+GRID = "i1 a b, a i2 j1 c, b j2 d, d c j3"
+
+# By file: panels of a title, a format, the sizes it is bound to and places.
+FIGURES = {
+    "low_rank": [
+        ("matrix", formats.LowRank(3), MATRIX, LINE),
+        ("kernel", formats.LowRank(3), KERNEL, LINE),
+        ("kernel, spatial", formats.LowRank(3, "spatial"), KERNEL, LINE),
+    ],
+    "tucker": [
+        ("matrix", formats.Tucker(3, *PAIRS), MATRIX, STAR),
+        ("kernel: Tucker-2", formats.Tucker(3), KERNEL, LINE),
+    ],
+    "cp": [
+        ("matrix", formats.CP(3, *TRIPLES), MATRIX, LINE),
+        ("kernel", formats.CP(3), KERNEL, LINE),
+    ],
+    "tensor_ring": [("matrix", formats.TensorRing(3, *TRIPLES), MATRIX, RING)],
+    "block_tensor_train": [
+        ("matrix", formats.BlockTensorTrain(3, *PAIRS), MATRIX, LINE)
+    ],
+    "monarch": [("matrix", formats.Monarch(*PAIRS), MATRIX, LINE)],
+    "kronecker": [
+        ("matrix", formats.Kronecker(3, *PAIRS), MATRIX, LINE),
+        ("kernel", formats.Kronecker(3, *PAIRS), KERNEL, LINE),
+    ],
+    "einsum_network": [
+        (
+            "a 2 x 2 grid",
+            formats.EinsumNetwork(GRID, rank=3),
+            ((16,), (27,)),
+            SQUARE,
+        )
+    ],
+    "spectrum_preserving": [
+        (
+            name,
+            formats.get(name, rate=0.1),
+            ((64,), (64,), (3, 3)),
+            STAR if name == "rtk" else LINE,
+        )
+        for name in ("svd", "cp", "tk", "tt", "rcp", "rtk", "rtt")
+    ],
+    "tensor_train": [("matrix", TensorTrain(3, *FOURS), MATRIX, LINE)]
+    + [
+        (f'kernel, "{order}"', TensorTrain(3, conv_order=order), KERNEL, LINE)
+        for order in ("spatial_first", "channels_outside", "spatial_last")
+    ],
+}
 
 
 def draw(axes, network, positions):
@@ -115,18 +95,7 @@ def draw(axes, network, positions):
         ends = tuple(holders[label])
         bent[ends] = bent.get(ends, -1) + 1
         _bond(axes, label, [places[n] for n in ends], bent[ends])
-    for n, core in enumerate(network.cores):
-        own = [x for x in core if holders[x] == [n]]
-        for kind, way in (("in", 1), ("window", 1), ("out", -1)):
-            legs = [x for x in network.labels_of(kind) if x in own]
-            shift = 0.55 if kind == "window" else 0.0
-            for k, label in enumerate(legs):
-                tilt = shift + 0.3 * (k - (len(legs) - 1) / 2)
-                _leg(axes, label, places[n], tilt, way, kind == "window")
-    for kind, way in (("in", 1), ("out", -1)):
-        for label in network.labels_of(kind):
-            if len(holders[label]) > 1:
-                _shared(axes, label, [places[n] for n in holders[label]], way)
+    _legs(axes, network, places, holders)
     for n, place in enumerate(places):
         axes.scatter(*place, s=560, c=CORE, edgecolors=INK, zorder=3)
         axes.annotate(f"G{n + 1}", place, ha="center", va="center", zorder=4)
@@ -134,6 +103,23 @@ def draw(axes, network, positions):
     low, high = everything.min(axis=0) - 1.4, everything.max(axis=0) + 1.1
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
     axes.axis("off")
+
+
+def _legs(axes, network, places, holders):
+    for kind, way in (("in", 1), ("window", 1), ("out", -1)):
+        for n, core in enumerate(network.cores):
+            own = [
+                label
+                for label in network.labels_of(kind)
+                if label in core and holders[label] == [n]
+            ]
+            shift = 0.55 if kind == "window" else 0.0
+            for k, label in enumerate(own):
+                tilt = shift + 0.3 * (k - (len(own) - 1) / 2)
+                _leg(axes, label, places[n], tilt, way, kind == "window")
+        for label in network.labels_of(kind):
+            if len(holders[label]) > 1:
+                _shared(axes, label, [places[n] for n in holders[label]], way)
 
 
 def _bond(axes, label, ends, number):
@@ -179,10 +165,11 @@ def main():
     from matplotlib import pyplot
 
     pyplot.rcParams["svg.hashsalt"] = "tensornet_keras"
-    for name, panels in figures().items():
+    for name, panels in FIGURES.items():
         columns = min(COLUMNS, len(panels))
         rows = -(-len(panels) // columns)
-        widest = max(len(panel[1].network.cores) for panel in panels) + 1
+        bound = [format.bind(*sizes) for _, format, sizes, _ in panels]
+        widest = max(len(each.network.cores) for each in bound) + 1
         figure, grid = pyplot.subplots(
             rows,
             columns,
@@ -191,11 +178,9 @@ def main():
         )
         for axes in grid.flat:
             axes.axis("off")
-        for axes, (title, bound, places) in zip(
-            grid.flat, panels, strict=False
-        ):
-            draw(axes, bound.network, places)
-            axes.set_title(title, fontsize=9)
+        for axes, panel, format in zip(grid.flat, panels, bound, strict=False):
+            draw(axes, format.network, panel[-1])
+            axes.set_title(panel[0], fontsize=9)
         figure.tight_layout()
         path = FOLDER / f"{name}.svg"
         figure.savefig(path, metadata={"Date": None})

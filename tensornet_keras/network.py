@@ -58,9 +58,9 @@ class TensorNetwork:
     """Labelled shapes of cores whose contraction is a dense weight.
 
     The dense weight has the axes `(*window, input, output)`, where the input
-    axis runs over the in (or lookup) legs in row-major order (the last varies fastest)
-    and the output axis over the out legs. Sizes that are padded are cropped:
-    the weight holds the leading `input_size` x `output_size` entries.
+    axis runs over the in (or lookup) legs in row-major order (the last varies
+    fastest) and the output axis over the out legs. Sizes that are padded are
+    cropped: the weight holds the leading `input_size` x `output_size` entries.
 
     Args:
         cores: Labels of each core, in the order of the core's axes.

@@ -6,6 +6,8 @@ several algorithms or starts, its best error counts, and the time of the call
 that found it.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from rich.console import Console
 
@@ -14,7 +16,8 @@ import tensornet_keras as tk
 from ..timing import interleave
 
 DECAY = 1.0
-SMOKE_SIZE = 16
+# tensorly-torch's own 100 passes would take a quarter of an hour.
+PASSES = 5
 
 
 def run(smoke):
@@ -28,6 +31,7 @@ def run(smoke):
     del tensorly
     for name, weight, format, tensor, calls in _cases(smoke):
         yield _row(name, weight, format, tensor, calls)
+    yield from _linear_row(smoke)
 
 
 def decaying(window, modes, seed=0):
@@ -56,74 +60,112 @@ def decaying(window, modes, seed=0):
     return np.ascontiguousarray(weight.reshape(*window, side, side))
 
 
+@dataclass(frozen=True)
+class Arrays:
+    """The two weights, their modes and a rank for them."""
+
+    matrix: np.ndarray
+    kernel: np.ndarray
+    modes: tuple[int, ...]
+    wide: tuple[int, ...]
+    rank: int
+
+    @property
+    def names(self):
+        """What the weights are called in a table."""
+        return [
+            " x ".join(map(str, weight.shape))
+            for weight in (self.matrix, self.kernel)
+        ]
+
+    @property
+    def stack(self):
+        """The kernel with its window as one axis."""
+        return self.kernel.reshape(-1, *self.kernel.shape[-2:])
+
+
+def _arrays(smoke):
+    size, channels, rank = (16, 8, 3) if smoke else (1024, 512, 16)
+    modes, wide = (
+        tk.formats.TensorTrain(1).bind((n,), (n,)).input_modes
+        for n in (size, channels)
+    )
+    matrix, kernel = decaying((), modes), decaying((3, 3), wide)
+    return Arrays(matrix, kernel, modes, wide, rank)
+
+
 def _cases(smoke):
     """Name, weight, format, the tensor TensorLy sees and its calls."""
-    size = SMOKE_SIZE if smoke else 1024
-    channels = SMOKE_SIZE // 2 if smoke else 512
-    few = 3 if smoke else 16
-    modes = tk.formats.TensorTrain(1).bind((size,), (size,)).input_modes
+    arrays = _arrays(smoke)
+    for cases in (_train_cases, _tucker_cases, _cp_cases, _ring_cases):
+        for kind, case in zip(("matrix", "kernel"), cases(arrays), strict=True):
+            format, tensor, calls = case
+            weight = getattr(arrays, kind)
+            name = arrays.names[kind == "kernel"]
+            yield f"{format.name}, {name}", weight, format, tensor, calls
+
+
+def _train_cases(arrays):
+    matrix, kernel = arrays.matrix, arrays.stack
+    modes, wide = arrays.modes, arrays.wide
+    few = min(9, arrays.rank)
+    yield (
+        tk.formats.TensorTrain(arrays.rank, modes, modes),
+        _paired(matrix[None], modes)[0],
+        _trains([1, *[arrays.rank] * (len(modes) - 1), 1]),
+    )
+    yield (
+        tk.formats.TensorTrain(few, wide, wide),
+        _paired(kernel, wide),
+        _trains([1, *[few] * len(wide), 1]),
+    )
+
+
+def _tucker_cases(arrays):
+    size = len(arrays.matrix)
     pair = tk.formats.Tucker(1).bind((size,), (size,)).input_modes
-    wide = tk.formats.TensorTrain(1).bind((channels,), (channels,)).input_modes
-    matrix = decaying((), modes)
-    kernel = decaying((3, 3), wide)
-    inner = len(modes) - 1
     yield (
-        f"TT, {size} x {size}",
-        matrix,
-        tk.formats.TensorTrain(few, modes, modes),
-        _paired(matrix[None], modes)[0],
-        _trains([1, *[few] * inner, 1]),
+        tk.formats.Tucker(arrays.rank, pair, pair),
+        arrays.matrix.reshape(*pair, *pair),
+        _tuckers((arrays.rank,) * (2 * len(pair))),
     )
+    few = min(4 * arrays.rank, arrays.kernel.shape[-1])
     yield (
-        f"TT, 3 x 3 x {channels} x {channels}",
-        kernel,
-        tk.formats.TensorTrain(few if smoke else 9, wide, wide),
-        _paired(kernel.reshape(9, channels, channels), wide),
-        _trains([1, *[few if smoke else 9] * len(wide), 1]),
+        tk.formats.Tucker(few),
+        arrays.kernel,
+        _tuckers((few,) * 2, modes=(2, 3)),
     )
+
+
+def _cp_cases(arrays):
+    rank = 4 * arrays.rank
+    size = len(arrays.matrix)
+    cp = tk.formats.CP(rank).bind((size,), (size,))
     yield (
-        f"Tucker, {size} x {size}",
-        matrix,
-        tk.formats.Tucker(few, pair, pair),
-        matrix.reshape(*pair, *pair),
-        _tuckers((few,) * (2 * len(pair))),
-    )
-    yield (
-        f"Tucker-2, 3 x 3 x {channels} x {channels}",
-        kernel,
-        tk.formats.Tucker(4 * few),
-        kernel,
-        _tuckers((4 * few,) * 2, modes=(2, 3)),
-    )
-    cp = tk.formats.CP(4 * few).bind((size,), (size,))
-    yield (
-        f"CP, {size} x {size}",
-        matrix,
         cp,
-        _paired(matrix[None], cp.input_modes, cp.output_modes)[0],
-        _polyadics(4 * few),
+        _paired(arrays.matrix[None], cp.input_modes, cp.output_modes)[0],
+        _polyadics(rank),
     )
     yield (
-        f"CP, 3 x 3 x {channels} x {channels}",
-        kernel,
-        tk.formats.CP(4 * few),
-        kernel.reshape(9, channels, channels).transpose(1, 0, 2),
-        _polyadics(4 * few),
+        tk.formats.CP(rank),
+        arrays.stack.transpose(1, 0, 2),
+        _polyadics(rank),
     )
-    ring = few // 2 or 1
+
+
+def _ring_cases(arrays):
+    modes, wide = arrays.modes, arrays.wide
+    rank = arrays.rank // 2
     yield (
-        f"TR, {size} x {size}",
-        matrix,
-        tk.formats.TensorRing(ring, modes, modes),
-        _paired(matrix[None], modes)[0],
-        _rings([ring] * (inner + 2)),
+        tk.formats.TensorRing(rank, modes, modes),
+        _paired(arrays.matrix[None], modes)[0],
+        _rings([rank] * (len(modes) + 1)),
     )
+    few = min(3, rank)
     yield (
-        f"TR, 3 x 3 x {channels} x {channels}",
-        kernel,
-        tk.formats.TensorRing(3, wide, wide),
-        _paired(kernel.reshape(9, channels, channels), wide),
-        _rings([3] * (len(wide) + 2)),
+        tk.formats.TensorRing(few, wide, wide),
+        _paired(arrays.stack, wide),
+        _rings([few] * (len(wide) + 2)),
     )
 
 
@@ -217,6 +259,55 @@ def _row(name, weight, format, tensor, calls):
             **{f"relative_error_{side}": e for side, e in errors.items()},
             "error_over_the_best_of_theirs": errors["ours"] / errors[best],
         },
+    }
+
+
+def _linear_row(smoke):
+    """A linear layer by CP as tensorly-torch makes it, five passes each."""
+    try:
+        import tltorch
+        import torch
+    except ImportError:
+        note = "Not compared with tensorly-torch, which is not installed."
+        Console(stderr=True).print(note)
+        return
+    arrays = _arrays(smoke)
+    weight = arrays.matrix
+    linear = torch.nn.Linear(*weight.shape, bias=False)
+    linear.weight.data = torch.tensor(weight.T.copy())
+    found, errors = {}, {}
+
+    def theirs():
+        layer = tltorch.FactorizedLinear.from_linear(
+            linear,
+            rank=0.1,
+            n_tensorized_modes=len(arrays.modes) - 1,
+            factorization="CP",
+            decomposition_kwargs={"n_iter_max": PASSES},
+        )
+        found["layer"] = layer.weight
+        dense = layer.weight.to_matrix().detach().numpy().T
+        errors["tltorch"] = float(np.linalg.norm(dense - weight))
+
+    def ours():
+        shape = found["layer"].tensorized_shape
+        format = tk.formats.CP(
+            found["layer"].rank, shape[1], shape[0], pair_modes=False
+        )
+        result = tk.decompose(weight, format, max_iterations=PASSES)
+        errors["ours"] = result.relative_error
+
+    timings = interleave({"tltorch": theirs, "ours": ours}, rounds=1, warmup=0)
+    errors["tltorch"] /= float(np.linalg.norm(weight))
+    rank = found["layer"].rank
+    yield {
+        "case": f"cp of a linear layer, {arrays.names[0]}, rank {rank}, "
+        f"{PASSES} passes",
+        "sides": {side: one.to_dict() for side, one in timings.items()},
+        "ratios": {
+            "tltorch / ours": timings["tltorch"].ratio_to(timings["ours"])
+        },
+        "facts": {f"relative_error_{side}": e for side, e in errors.items()},
     }
 
 

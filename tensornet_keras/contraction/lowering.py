@@ -30,14 +30,9 @@ from tensornet_keras.contraction.plan import (
     after,
     before,
 )
+from tensornet_keras.contraction.transpositions import one_transposition
+from tensornet_keras.contraction.trees import Order, Tree, leaves, left_fold
 from tensornet_keras.network import TensorNetwork
-
-MOST_AXES = 6
-
-# A tree of cores: the number of one, or a pair of trees to be merged.
-Tree = int | tuple["Tree", "Tree"]
-Order = tuple[Tree, ...]
-
 
 # Keras has depthwise convolutions of one and two axes.
 MOST_DEPTHWISE_AXES = 2
@@ -86,18 +81,6 @@ def lower_kernel(network: TensorNetwork) -> tuple[Step, ...]:
     lowering = _Lowering(network)
     lowering.kernel(left_fold(range(len(network.cores))))
     return tuple(lowering.steps)
-
-
-def left_fold(trees: Iterable[Tree]) -> Tree:
-    """The tree that merges these trees one after another.
-
-    Args:
-        trees: Numbers of cores, or trees of them.
-    """
-    first, *rest = trees
-    for tree in rest:
-        first = (first, tree)
-    return first
 
 
 class _Lowering:
@@ -213,7 +196,7 @@ class _Lowering:
     def transpose(self, operand: Operand, labels: Labels) -> Operand:
         """Brings an operand into another order, six axes at a time."""
         while operand.labels != labels:
-            groups, axes = _one_transposition(operand.labels, labels)
+            groups, axes = one_transposition(operand.labels, labels)
             moved = tuple(x for axis in axes for x in groups[axis])
             operand = self._add(
                 Transpose((operand.number,), operand.weight_only, groups, axes),
@@ -352,55 +335,5 @@ class _Lowering:
         return Operand(number, labels, step.weight_only)
 
 
-def leaves(tree: Tree) -> list[int]:
-    """Numbers of the cores in a tree.
-
-    Args:
-        tree: A tree of cores.
-    """
-    if isinstance(tree, int):
-        return [tree]
-    return [leaf for branch in tree for leaf in leaves(branch)]
-
-
 def _without(labels: Labels, removed: Labels) -> Labels:
     return tuple(label for label in labels if label not in removed)
-
-
-def _one_transposition(
-    labels: Labels, goal: Labels
-) -> tuple[Groups, tuple[int, ...]]:
-    """Groups and axes of one step from `labels` towards `goal`.
-
-    Labels that stay neighbours form one axis. More than six axes are brought
-    into order one block at a time, which is a permutation of four.
-    """
-    position = {label: number for number, label in enumerate(goal)}
-    groups: list[Labels] = []
-    for label in labels:
-        last = groups[-1][-1] if groups else None
-        if last is not None and position[label] == position[last] + 1:
-            groups[-1] = (*groups[-1], label)
-        else:
-            groups.append((label,))
-    ordered = sorted(groups, key=lambda group: position[group[0]])
-    if len(groups) <= MOST_AXES:
-        return tuple(groups), tuple(groups.index(group) for group in ordered)
-    start = next(
-        n
-        for n, pair in enumerate(zip(groups, ordered, strict=True))
-        if pair[0] != pair[1]
-    )
-    found = groups.index(ordered[start])
-    blocks = (
-        groups[:start],
-        groups[start:found],
-        [groups[found]],
-        groups[found + 1 :],
-    )
-    axes = (0, 2, 1, 3)
-    kept = [n for n in range(4) if blocks[n]]
-    return (
-        tuple(sum(blocks[n], ()) for n in kept),
-        tuple(kept.index(axis) for axis in axes if axis in kept),
-    )

@@ -18,10 +18,6 @@ import opt_einsum
 from tensornet_keras import validation
 from tensornet_keras.contraction.lowering import (
     CannotLower,
-    Order,
-    Tree,
-    leaves,
-    left_fold,
     lower,
     lower_kernel,
 )
@@ -32,6 +28,7 @@ from tensornet_keras.contraction.plan import (
     before,
     label_sizes,
 )
+from tensornet_keras.contraction.trees import Order, Tree, leaves, left_fold
 from tensornet_keras.network import TensorNetwork
 
 # An unknown batch is planned for by its regret over these sizes.

@@ -63,7 +63,7 @@ class FactorizedEinsumDense(FactorizedLayer):
     >>> tuple(layer(keras.ops.ones((2, 10, 128))).shape)
     (2, 10, 8, 16)
     >>> tuple(layer.kernel.shape), layer.format.output_modes
-    ((128, 8, 16), (4, 2, 4, 4))
+    ((128, 8, 16), (8, 4, 4))
 
     Reference:
         Novikov et al. 2015, https://arxiv.org/abs/1509.06569, section 4.
