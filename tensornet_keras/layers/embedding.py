@@ -26,7 +26,6 @@ _REFUSED = {
     "core.",
     "weights": "Factorize a table by `convert_layer`, or `decompose` it and "
     "pass its cores to `set_cores`.",
-    "scale_learning_rates": "Choose the learning rate of the table's model.",
 }
 # Arguments of the base class that say something about sums or a bias.
 _NOT_OF_A_TABLE = (
@@ -58,9 +57,9 @@ class FactorizedEmbedding(FactorizedLayer):
             `None` does so where it is likely to pay: with 256 ids or more,
             and on JAX, where shapes are fixed, with twice as many ids as the
             vocabulary has.
-        **kwargs: `planning_batch`, `bond_dropout`, `rank_penalty` and
-            `recompute` as in `FactorizedLayer`, and the arguments of
-            `keras.layers.Layer` (`name`, `dtype`, `trainable`,
+        **kwargs: `planning_batch`, `bond_dropout`, `rank_penalty`,
+            `scale_learning_rates` and `recompute` as in `FactorizedLayer`,
+            and the arguments of `keras.layers.Layer` (`name`, `dtype`, `trainable`,
             `activity_regularizer`). An `embeddings_constraint`, `weights`,
             LoRA and quantization are refused.
 
@@ -180,7 +179,6 @@ class FactorizedEmbedding(FactorizedLayer):
         config["embeddings_regularizer"] = config["kernel_regularizer"]
         for name in _NOT_OF_A_TABLE:
             del config[name]
-        del config["scale_learning_rates"]
         config.update(
             input_dim=self.input_dim,
             output_dim=self.output_dim,
@@ -248,7 +246,7 @@ def _refuse(kwargs: dict) -> None:
     """Refuses by name what a table of cores cannot have."""
     for name, advice in _REFUSED.items():
         value = kwargs.pop(name, None)
-        if value is not None and value is not False:
+        if value is not None:
             raise ValueError(
                 f"A factorized embedding has no `{name}`. "
                 f"Received: {name}={value!r}. {advice}"

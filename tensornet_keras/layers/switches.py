@@ -106,8 +106,10 @@ def learning_rate_scales(network: TensorNetwork) -> tuple[float, ...]:
     Reference:
         Qiu et al. 2024, https://arxiv.org/abs/2406.06248, section 3.
     """
-    window = (leg.size for leg in network.legs_of("window"))
-    whole = network.input_size * math.prod(window)
+    window = math.prod(leg.size for leg in network.legs_of("window"))
+    # A row of a table is looked up: nothing is summed over it.
+    rows = 1 if network.legs_of("lookup") else network.input_size
+    whole = window * rows
     return tuple(
         whole / (len(network.cores) * _fan_in(network, number))
         for number in range(len(network.cores))
@@ -117,7 +119,11 @@ def learning_rate_scales(network: TensorNetwork) -> tuple[float, ...]:
 def _fan_in(network: TensorNetwork, number: int) -> int:
     """How many terms a core sums when the input meets it in its turn."""
     later = {x for core in network.cores[number + 1 :] for x in core}
-    kept = {*network.labels_of("out"), *network.labels_of("batch"), *later}
+    kept = {
+        label
+        for kind in ("out", "batch", "lookup")
+        for label in network.labels_of(kind)
+    } | later
     return math.prod(
         network.sizes[label]
         for label in network.cores[number]

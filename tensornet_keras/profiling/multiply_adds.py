@@ -6,6 +6,9 @@ from keras import layers
 
 from tensornet_keras.layers.factorized import FactorizedLayer
 from tensornet_keras.layers.recurrent import FactorizedGRU, FactorizedLSTM
+from tensornet_keras.layers.reversible_embedding import (
+    FactorizedReversibleEmbedding,
+)
 
 
 def count(layer, input_shape, output_shape):
@@ -30,6 +33,10 @@ def count(layer, input_shape, output_shape):
         >>> count(layer, (3, 20), (3, 10))
         600
     """
+    if isinstance(layer, FactorizedReversibleEmbedding):
+        # Rows have an axis more than ids, logits as many as hidden states.
+        reverse = len(output_shape) == len(input_shape)
+        return layer.plan(input_shape, reverse).multiply_adds
     if isinstance(layer, FactorizedLayer):
         return layer.plan(input_shape).multiply_adds
     if type(layer) in _FREE:

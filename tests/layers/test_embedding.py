@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import tensornet_keras as tk
 from tensornet_keras import backend
+from tensornet_keras.layers.switches import learning_rate_scales
 from tests.laws.oracles import (
     as_numpy,
     assert_close,
@@ -248,7 +249,6 @@ def test_the_regularizer_acts_on_each_core():
         ("weights", np.zeros((67, 13))),
         ("lora_rank", 4),
         ("quantization_config", {"mode": "int8"}),
-        ("scale_learning_rates", True),
         ("use_bias", True),
         ("activation", "relu"),
         ("kernel_initializer", "he_normal"),
@@ -306,3 +306,15 @@ def test_exported_files_agree(tmp_path, length, deduplicate, format, file):
     model = keras.Model(ids, layer(layer(ids), reverse=True))
     report = tk.export(model, tmp_path / file, format, sample=ids_of((3, 6)))
     assert report.max_difference <= report.tolerance
+
+
+def test_learning_rates_count_what_is_summed_and_nothing_looked_up():
+    layer = built(scale_learning_rates=True)
+    network = layer.format.network.with_kind("in", "lookup")
+    sizes = dict(network.bonds)
+    # The first core sums nothing, every other one its bond to the left.
+    sums = [1, *(sizes[f"r{k}"] for k in range(1, len(network.cores)))]
+    expected = [1 / (len(sums) * each) for each in sums]
+    assert learning_rate_scales(network) == pytest.approx(expected)
+    ids = np.array([[3, 1], [66, 3]])
+    assert_close(layer(ids), as_numpy(layer.embeddings)[ids])

@@ -140,6 +140,18 @@ def test_what_runs_is_counted_and_not_the_batch_planned_for(layer, shape):
     assert found > layer.plan((8, *shape[1:])).multiply_adds
 
 
+def test_a_tied_read_out_counts_the_way_back():
+    layer = tk.layers.FactorizedReversibleEmbedding(
+        60, 16, tk.formats.LowRank(rank=4)
+    )
+    layer.build((None, 5))
+    looked_up = count(layer, (3, 5), (3, 5, 16))
+    assert looked_up == layer.plan((3, 5)).multiply_adds
+    read_out = count(layer, (3, 5, 16), (3, 5, 60))
+    assert read_out == layer.plan((3, 5, 16), reverse=True).multiply_adds
+    assert read_out > looked_up
+
+
 def test_layers_that_cannot_be_counted_are_left_open():
     class Mine(layers.Dense):
         def call(self, inputs):
