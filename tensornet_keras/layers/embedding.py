@@ -59,9 +59,10 @@ class FactorizedEmbedding(FactorizedLayer):
             vocabulary has.
         **kwargs: `planning_batch`, `bond_dropout`, `rank_penalty`,
             `scale_learning_rates` and `recompute` as in `FactorizedLayer`,
-            and the arguments of `keras.layers.Layer` (`name`, `dtype`, `trainable`,
-            `activity_regularizer`). An `embeddings_constraint`, `weights`,
-            LoRA and quantization are refused.
+            and the arguments of `keras.layers.Layer` (`name`, `dtype`,
+            `trainable`, `activity_regularizer`). An
+            `embeddings_constraint`, `weights`, LoRA and quantization are
+            refused.
 
     Input shape:
         Ids of any shape, `(batch, ...)`.

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from keras import ops
 
 from tensornet_keras import backend
@@ -31,7 +32,8 @@ MERGED_WIDE = 4
 # stay within float32.
 SETTLED_EVERY = 3
 # The least scale that a division may have: the smallest normal float32.
-LEAST = 2.0**-126
+LARGEST = 126
+LEAST = 2.0**-LARGEST
 
 
 def contract(train, stacks, features):
@@ -137,8 +139,15 @@ def _halved(tensor, axis):
     """
     scale = ops.max(ops.abs(tensor), axis=axis, keepdims=axis is not None)
     exponent = ops.floor(ops.log2(ops.maximum(scale, LEAST)))
-    exponent = ops.stop_gradient(ops.minimum(exponent, -math.log2(LEAST)))
-    return ops.multiply(tensor, ops.exp2(-exponent)), exponent
+    exponent = ops.stop_gradient(ops.minimum(exponent, LARGEST))
+    return ops.multiply(tensor, _power_of_two(-exponent)), exponent
+
+
+def _power_of_two(exponent):
+    # From a table, since JAX's exp2 is not exact.
+    powers = ops.array(2.0 ** np.arange(-LARGEST, LARGEST + 1), exponent.dtype)
+    place = ops.clip(exponent, -LARGEST, LARGEST) + LARGEST
+    return ops.take(powers, ops.cast(place, "int32"))
 
 
 def _levels(train):
@@ -162,7 +171,8 @@ def _prepared(cores, features, levels):
     cores, exponent = _halved(cores, (2, 3))
     scale = ops.max(exponent, axis=1, keepdims=True)
     features = ops.multiply(
-        features, ops.exp2(ops.reshape(exponent - scale, (-1, 1, dim)))
+        features,
+        _power_of_two(ops.reshape(exponent - scale, (-1, 1, dim))),
     )
     features, sizes = normalized(features, -1)
     log = math.log(2) * ops.sum(scale) + ops.sum(ops.log(sizes), axis=0)

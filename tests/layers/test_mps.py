@@ -173,7 +173,7 @@ def lifted(x):
         {"boundary": "periodic", "use_bias": True, "seed": 3},
         {"kernel_initializer": "glorot_uniform", "activation": "relu"},
     ],
-    ids=str,
+    ids=["default", "unit", "callable", "periodic", "glorot"],
 )
 def test_a_saved_model_gives_the_same_outputs(tmp_path, arguments):
     layer = MPSLayer(4, rank=3, **arguments)

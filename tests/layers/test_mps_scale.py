@@ -14,19 +14,23 @@ from tests.layers.mps_oracle import (
     embedded,
     uniform,
     value_and_log,
+    value_of,
 )
 
 ops = keras.ops
 
 
-@pytest.mark.parametrize("boundary", ["open", "periodic"])
-@pytest.mark.parametrize("features", [5, 500, 2000])
+@pytest.mark.parametrize(
+    ("features", "boundary"),
+    [(10, "open"), (500, "open"), (2000, "open"), (500, "periodic")],
+)
 def test_outputs_have_variance_one_at_the_start(features, boundary):
-    if boundary == "periodic" and features > 500:
-        pytest.skip("a ring costs more")
-    layer = built(features, units=400, rank=5, boundary=boundary, seed=0)
-    x = np.random.default_rng(0).choice([-1.0, 1.0], (8, features))
-    assert 0.4 < np.mean(np.square(as_numpy(layer(x)))) < 2.5
+    squares = []
+    for seed in range(4):
+        layer = built(features, units=200, rank=5, boundary=boundary, seed=seed)
+        x = np.random.default_rng(seed).choice([-1.0, 1.0], (8, features))
+        squares.append(np.mean(np.square(as_numpy(layer(x)))))
+    assert 0.5 < np.mean(squares) < 2
 
 
 @pytest.mark.parametrize("scale", [1e-20, 1.0, 1e10])
@@ -40,20 +44,19 @@ def test_600_sites_of_any_scale_keep_their_logarithm(rank, scale):
     sign, found = (as_numpy(part) for part in layer.sign_and_log(x))
     np.testing.assert_array_equal(sign, np.sign(value))
     expected = np.log(np.abs(value)) + log
-    assert np.abs(expected).min() > 100
+    assert scale == 1.0 or np.abs(expected).min() > 1000
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=0.01)
 
 
 def test_sites_of_alternating_scale_give_the_true_value():
     layer = built(600, seed=0)
-    x = uniform(4, 600)
-    before = as_numpy(layer(x))
     scales = np.where(np.arange(601) % 2, 1e10, 1e-10)
-    scales[300] = 1.0
-    scales[-1] /= np.prod(scales[:300]) * np.prod(scales[301:] ** 1.0)
+    scales[-1] = 1.0
     cores = [as_numpy(core) for core in layer.cores]
     layer.set_cores([s * c for s, c in zip(scales, cores, strict=True)])
-    assert_close(ops.convert_to_tensor(as_numpy(layer(x)) / 100), before / 100)
+    x = uniform(4, 600)
+    expected = value_of(layer, x)
+    np.testing.assert_allclose(as_numpy(layer(x)), expected, rtol=1e-3)
 
 
 def test_slices_of_a_core_may_differ_in_scale():
