@@ -203,7 +203,8 @@ class _Sweeps:
     def _shared(self, rank: int, closed: bool) -> tuple[int, int]:
         """Two bonds of about equal size that hold a rank together."""
         if not closed:
-            return 1, min(self.format.rounded_up(rank), self.sizes[0])
+            most = min(self.sizes[0], math.prod(self.sizes[1:]))
+            return 1, min(self.format.rounded_up(rank), most)
         left = self.format.rounded_up(math.ceil(math.sqrt(rank)))
         return left, self.format.rounded_up(-(-rank // left))
 

@@ -65,7 +65,7 @@ def test_channel_by_channel_agrees_with_the_layer():
 
 def test_both_decompositions_find_the_same_error():
     pytest.importorskip("t3f")
-    (row,) = decompositions.run(smoke=True)
+    row = next(decompositions.run(smoke=True))
     facts = row["facts"]
     assert facts["relative_error_ours"] == pytest.approx(
         facts["relative_error_t3f"], rel=0.01

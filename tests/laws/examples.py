@@ -4,6 +4,7 @@ A new format is tested by its lines in `format_examples`, a new layer by its
 line in `LAYERS`.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import keras
@@ -160,26 +161,36 @@ def examples_of_every_format() -> list[Format]:
 def examples_of_every_layer() -> list[LayerExample]:
     """Layers by all their names, the factorized ones in every format.
 
-    TensorFlow gets every pair. The other backends start operations slowly:
-    each example gets two formats there, each format several examples.
+    TensorFlow gets every pair, the other backends a selection.
     """
+    if backend.name() != "tensorflow":
+        return a_selection_of_layers()
+    return _with_formats(len(AS_WRITTEN))
+
+
+def a_selection_of_layers() -> list[LayerExample]:
+    """Layers by all their names, each example in two of the formats.
+
+    For backends that start operations slowly; every format gets several
+    examples.
+    """
+    return _with_formats(2)
+
+
+def _with_formats(count: int) -> list[LayerExample]:
+    """Every example of a layer in so many formats, in turn."""
     written = [
-        LayerExample(name, shape, arguments)
+        (name, shape, arguments)
         for name in registration.LAYERS
         for shape, arguments in LAYERS[name]
     ]
+    formats = itertools.cycle(AS_WRITTEN.values())
     return [
-        LayerExample(layer.layer, layer.input_shape, layer.arguments | own)
-        for number, layer in enumerate(written)
-        for own in _own_arguments(layer.layer, number)
+        LayerExample(name, shape, arguments | own)
+        for name, shape, arguments in written
+        for own in (
+            [{"format": next(formats)} for _ in range(count)]
+            if name.startswith("Factorized")
+            else [{}]
+        )
     ]
-
-
-def _own_arguments(layer: str, number: int) -> list[dict]:
-    if not layer.startswith("Factorized"):
-        return [{}]
-    formats = [{"format": format} for format in AS_WRITTEN.values()]
-    if backend.name() == "tensorflow":
-        return formats
-    first = 2 * number % len(formats)
-    return (formats + formats)[first : first + 2]

@@ -5,6 +5,7 @@ import math
 import keras
 import numpy as np
 
+from tensornet_keras import backend
 from tensornet_keras.layers import MPSLayer, mps_sweep
 from tests.laws.oracles import as_numpy
 
@@ -73,6 +74,12 @@ def value_of(layer, x):
         x = embedded(x, layer.embedding, layer.embedding_dim)
     value, log = value_and_log(layer.cores, x, layer.output_site)
     return value * np.exp(log)
+
+
+def outputs_of(layer, x):
+    """A layer's outputs; JAX compiles one function faster than many ops."""
+    x = keras.ops.convert_to_tensor(x)
+    return (backend.compiled(layer) if backend.name() == "jax" else layer)(x)
 
 
 def built(features, **arguments):

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tensornet_keras as tk
@@ -14,6 +14,7 @@ from tests.layers.mps_oracle import (
     WIDE,
     built,
     embedded,
+    outputs_of,
     uniform,
     value_and_log,
     value_of,
@@ -24,10 +25,10 @@ ops = keras.ops
 
 @pytest.mark.parametrize("boundary", ["open", "periodic"])
 @pytest.mark.parametrize("rank", [1, 3, WIDE])
-@pytest.mark.parametrize("features", [1, 2, 7])
+@pytest.mark.parametrize("features", [1, 7])
 def test_every_output_site_agrees_with_numpy(features, rank, boundary):
     x = uniform(3, features)
-    for site in range(features + 1):
+    for site in sorted({0, (features + 1) // 2, features}):
         layer = built(
             features,
             rank=rank,
@@ -35,7 +36,7 @@ def test_every_output_site_agrees_with_numpy(features, rank, boundary):
             boundary=boundary,
             kernel_initializer=UNSTRUCTURED,
         )
-        assert_close(layer(x), value_of(layer, x))
+        assert_close(outputs_of(layer, x), value_of(layer, x))
 
 
 def test_one_einsum_over_all_cores_says_the_same():
@@ -51,6 +52,7 @@ def test_one_einsum_over_all_cores_says_the_same():
     assert_close(layer(x), expected)
 
 
+@settings(max_examples=12)
 @given(
     features=st.integers(1, 20),
     dim=st.integers(1, 5),
@@ -70,7 +72,7 @@ def test_every_size_and_embedding_agrees_with_numpy(
         kernel_initializer=UNSTRUCTURED,
     )
     x = uniform(2, features)
-    assert_close(layer(x), value_of(layer, x), "float32")
+    assert_close(outputs_of(layer, x), value_of(layer, x))
 
 
 def test_whole_numbers_pick_a_slice_of_every_core():
@@ -156,7 +158,9 @@ def test_bias_activation_and_regularizer_are_those_of_keras():
     x = uniform(2, 4)
     assert_close(layer(x), np.tanh(value_of(layer, x) + 1))
     squares = sum(np.square(as_numpy(core)).sum() for core in layer.cores)
-    assert float(sum(layer.losses)) == pytest.approx(0.1 * squares, rel=1e-5)
+    assert float(as_numpy(sum(layer.losses))) == pytest.approx(
+        0.1 * squares, rel=1e-5
+    )
 
 
 @keras.saving.register_keras_serializable("test_mps")

@@ -6,12 +6,13 @@ import pytest
 
 from tensornet_keras import backend
 from tensornet_keras.layers import MPSLayer
-from tests.laws.oracles import as_numpy, assert_close
+from tests.laws.oracles import as_numpy
 from tests.layers.mps_oracle import (
     UNSTRUCTURED,
     WIDE,
     built,
     embedded,
+    outputs_of,
     uniform,
     value_and_log,
     value_of,
@@ -25,12 +26,10 @@ ops = keras.ops
     [(10, "open"), (500, "open"), (2000, "open"), (500, "periodic")],
 )
 def test_outputs_have_variance_one_at_the_start(features, boundary):
-    squares = []
-    for seed in range(4):
-        layer = built(features, units=200, rank=5, boundary=boundary, seed=seed)
-        x = np.random.default_rng(seed).choice([-1.0, 1.0], (8, features))
-        squares.append(np.mean(np.square(as_numpy(layer(x)))))
-    assert 0.5 < np.mean(squares) < 2
+    layer = built(features, units=200, rank=8, boundary=boundary, seed=0)
+    x = np.random.default_rng(0).choice([-1.0, 1.0], (16, features))
+    square = np.mean(np.square(as_numpy(outputs_of(layer, x))))
+    assert square == pytest.approx(1, rel=0.4)
 
 
 @pytest.mark.parametrize("scale", [1e-20, 1.0, 1e10])
@@ -56,7 +55,9 @@ def test_sites_of_alternating_scale_give_the_true_value():
     layer.set_cores([s * c for s, c in zip(scales, cores, strict=True)])
     x = uniform(4, 600)
     expected = value_of(layer, x)
-    np.testing.assert_allclose(as_numpy(layer(x)), expected, rtol=1e-3)
+    np.testing.assert_allclose(
+        as_numpy(outputs_of(layer, x)), expected, rtol=1e-3
+    )
 
 
 def test_slices_of_a_core_may_differ_in_scale():
@@ -74,12 +75,12 @@ def test_slices_of_a_core_may_differ_in_scale():
 
 
 @pytest.mark.parametrize("output", ["value", "normalized", "log_square"])
-@pytest.mark.parametrize("scale", [1e-10, 1.0, 1e10])
+@pytest.mark.parametrize("scale", [1e-10, 1e10])
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 def test_no_output_is_without_number(policy, scale, output):
     layer = built(500, output=output, dtype=policy, seed=0)
     layer.set_cores([scale * as_numpy(core) for core in layer.cores])
-    outputs = layer(uniform(3, 500))
+    outputs = outputs_of(layer, uniform(3, 500))
     assert keras.backend.standardize_dtype(outputs.dtype) == (
         "float16" if policy == "mixed_float16" else "float32"
     )
@@ -91,7 +92,7 @@ def test_a_train_of_zeros_is_zero_and_no_nan():
         layer = built(9, output=output, kernel_initializer="zeros")
         np.testing.assert_array_equal(as_numpy(layer(uniform(2, 9))), expected)
     logits = built(9, output="log_square", kernel_initializer="zeros")
-    assert np.isfinite(as_numpy(logits(uniform(2, 9)))).all()
+    assert np.isfinite(as_numpy(outputs_of(logits, uniform(2, 9)))).all()
 
 
 def gradients(layer, x, loss):
@@ -106,9 +107,10 @@ def gradients(layer, x, loss):
     elif backend.name() == "jax":
         import jax
 
-        found = jax.grad(
-            lambda values: loss(layer.stateless_call(values, [], x)[0])
-        )([v.value for v in variables])
+        def of_values(values):
+            return loss(layer.stateless_call(values, [], x)[0])
+
+        found = jax.jit(jax.grad(of_values))([v.value for v in variables])
     else:
         loss(layer(x)).backward()
         found = [v.value.grad for v in variables]
