@@ -14,7 +14,7 @@ from rich.table import Table
 
 from . import record
 
-SUITES = ("dense", "conv", "decompositions", "embedding")
+SUITES = ("dense", "conv", "decompositions", "embedding", "mps")
 
 
 def run(suite, *, smoke=False, output=None, console=None):

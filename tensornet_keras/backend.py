@@ -201,6 +201,46 @@ def scan(step, settle, state, inputs, every=1):
     return state, keras.ops.stack(outputs)
 
 
+def gradients(function, tensors):
+    """Gradients of a number by the tensors that it depends on.
+
+    Args:
+        function: A function of the tensors that returns a scalar tensor.
+        tensors: A list of tensors.
+
+    Returns:
+        One gradient per tensor.
+
+    Example:
+        >>> import keras
+        >>> from tensornet_keras import backend
+        >>> [slope] = backend.gradients(
+        ...     lambda x: keras.ops.sum(x * x), [keras.ops.ones((2,))]
+        ... )
+        >>> [float(entry) for entry in slope]
+        [2.0, 2.0]
+    """
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            number = function(*tensors)
+        return tape.gradient(number, tensors)
+    if name() == "jax":
+        import jax
+
+        places = tuple(range(len(tensors)))
+        return list(jax.grad(function, argnums=places)(*tensors))
+    if name() == "torch":
+        import torch
+
+        with torch.enable_grad():
+            leaves = [one.detach().requires_grad_() for one in tensors]
+            return list(torch.autograd.grad(function(*leaves), leaves))
+    raise _unknown_backend()
+
+
 def _unknown_backend():
     return ValueError(
         "The backend must be TensorFlow, JAX or PyTorch. "

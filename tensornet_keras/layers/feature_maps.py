@@ -45,8 +45,7 @@ def unit(inputs, dim):
         A tensor with one axis more, of size `dim`.
 
     Reference:
-        Stoudenmire and Schwab 2016, https://arxiv.org/abs/1605.05775,
-        equations 3 and 22.
+        Stoudenmire and Schwab 2016, https://arxiv.org/abs/1605.05775.
     """
     angles = ops.multiply(inputs, math.pi / 2)
     cosines, sines = poly(ops.cos(angles), dim), poly(ops.sin(angles), dim)

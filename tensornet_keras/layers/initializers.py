@@ -182,3 +182,14 @@ def _norm(network: TensorNetwork, cores) -> float:
     ]
     square = opt_einsum.contract(",".join(terms) + "->", *cores, *cores)
     return math.sqrt(float(square))
+
+
+def holding(array):
+    """An initializer that fills a variable with an array.
+
+    Args:
+        array: A NumPy array.
+    """
+    return lambda shape, dtype=None: keras.ops.convert_to_tensor(
+        array, dtype=dtype
+    )

@@ -15,25 +15,32 @@ from tensornet_keras.layers import (
     mps_outputs,
     mps_sweep,
 )
+from tensornet_keras.layers.initializers import holding
 
 NEAR_IDENTITY = "near_identity"
 BOUNDARIES = ("open", "periodic")
+KERAS_OBJECTS = {
+    "activation": activations,
+    "bias_initializer": initializers,
+    "kernel_regularizer": regularizers,
+    "bias_regularizer": regularizers,
+    "activity_regularizer": regularizers,
+    "bias_constraint": constraints,
+}
 
 
 @keras.saving.register_keras_serializable(package="tensornet_keras")
 class MPSLayer(keras.layers.Layer):
     """A tensor train over input features, with a vector as its output.
 
-    Every feature is embedded as a short vector; the train is linear in each
-    of them, and so multilinear in all:
+    Every feature is embedded as a short vector; the train is linear in each:
     `y = A_1(x_1) ... A_p(x_p) B A_{p+1}(x_{p+1}) ... A_n(x_n)`, with matrices
     `A_k(x) = sum_s embedding(x)[s] * A_k[:, s, :]` of `rank x rank` and the
     output core `B` of `rank x units x rank` at site `p`. The number of
     parameters is linear in the number of features.
 
     Products over hundreds of sites leave the range of floats. The layer keeps
-    their scale as a logarithm beside them, so that neither outputs nor
-    gradients overflow on the way, under any dtype policy.
+    their scale as a logarithm beside them: nothing overflows on the way.
 
     Args:
         units: Size of the output.
@@ -42,7 +49,8 @@ class MPSLayer(keras.layers.Layer):
             inputs of any kind), `"unit"` or `"fourier"` (for inputs in
             [0, 1]), `"basis"` (for whole numbers below `embedding_dim`), a
             function that adds an axis of size `embedding_dim`, or `None` for
-            inputs that are embedded already.
+            inputs that are embedded already; of these two, the first entry
+            is taken for the constant 1 by the initializer.
         embedding_dim: Size of such a vector. `None` is 2, and without an
             embedding the size of the input's last axis.
         output: What to return of the train's value `y`. `"value"`: `y`,
@@ -59,11 +67,9 @@ class MPSLayer(keras.layers.Layer):
             about one whatever the number of features; or an initializer of
             Keras, by which every variable is drawn as it is.
         seed: Seed of `"near_identity"`.
-        bias_initializer: Initializer of the bias.
         kernel_regularizer: Regularizer of each stack of cores.
-        bias_regularizer: Regularizer of the bias.
         activity_regularizer: Regularizer of the output.
-        bias_constraint: Constraint of the bias.
+        bias_initializer, bias_regularizer, bias_constraint: As in Keras.
         **kwargs: Arguments of `keras.layers.Layer` (name, dtype, trainable).
 
     Input shape:
@@ -88,8 +94,7 @@ class MPSLayer(keras.layers.Layer):
     ([(2, 8), (8, 2, 8)], 785)
 
     Reference:
-        Stoudenmire and Schwab 2016, https://arxiv.org/abs/1605.05775,
-        equations 2 to 7.
+        Stoudenmire and Schwab 2016, https://arxiv.org/abs/1605.05775.
     """
 
     def __init__(
@@ -117,12 +122,10 @@ class MPSLayer(keras.layers.Layer):
         self.units = validation.positive_integer(units, "units")
         self.rank = validation.positive_integer(rank, "rank")
         self.embedding = feature_maps.get(embedding)
-        if embedding_dim is not None:
-            embedding_dim = validation.positive_integer(
-                embedding_dim, "embedding_dim"
-            )
-        elif embedding is not None:
+        if embedding_dim is None and embedding is not None:
             embedding_dim = 2
+        if embedding_dim is not None:
+            validation.positive_integer(embedding_dim, "embedding_dim")
         self.embedding_dim = embedding_dim
         self.output_kind = validation.one_of(
             output, mps_outputs.OUTPUTS, "output"
@@ -163,23 +166,16 @@ class MPSLayer(keras.layers.Layer):
 
         Example:
 
-        >>> import numpy as np
-        >>> import tensornet_keras as tk
+        >>> import numpy as np, tensornet_keras as tk
         >>> cores = [np.ones((2, 3)), np.ones((3, 10, 4)), np.ones((4, 2))]
         >>> layer = tk.layers.MPSLayer.from_cores(cores)
         >>> layer.units, layer.rank, layer.output_site
         (10, 4, 1)
         """
         train = mps_cores.train_of(cores, output_site)
-        layer = cls(
-            train.units,
-            train.rank,
-            embedding,
-            train.dim,
-            output_site=train.site,
-            boundary="periodic" if train.periodic else "open",
-            **kwargs,
-        )
+        sizes = (train.units, train.rank, embedding, train.dim)
+        kwargs["boundary"] = BOUNDARIES[train.periodic]
+        layer = cls(*sizes, output_site=train.site, **kwargs)
         tail = (train.dim,) if layer.embedding is None else ()
         layer.build((None, train.features, *tail))
         layer.set_cores(cores)
@@ -219,12 +215,12 @@ class MPSLayer(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(shape=(None, *input_shape[1:]))
         self._train = self._sized(input_shape)
         self.output_site = self._train.site
-        arrays = self._initial()
+        initial = self._initial()
         self._stacks = {
             name: self.add_weight(
                 name=name,
                 shape=shape,
-                initializer=arrays.get(name, self.kernel_initializer),
+                initializer=initial.get(name, self.kernel_initializer),
                 regularizer=self.kernel_regularizer,
                 autocast=False,
             )
@@ -259,18 +255,15 @@ class MPSLayer(keras.layers.Layer):
         Returns:
             `(sign, log)` of shapes `(batch, units)`: the value is
             `sign * exp(log)`, before bias and activation, whatever `output`
-            the layer has; of a zero, sign 0 and a logarithm below those of
-            all others.
+            the layer has; of a zero, sign 0 and a very small logarithm.
 
         Example:
 
-        >>> import keras
-        >>> import tensornet_keras as tk
+        >>> import keras, tensornet_keras as tk
         >>> layer = tk.layers.MPSLayer(3)
-        >>> x = keras.random.uniform((1, 1000))
-        >>> sign, log = layer.sign_and_log(x)
-        >>> bool(abs(sign * keras.ops.exp(log) - layer(x)).numpy().max() < 1e-4)
-        True
+        >>> sign, log = layer.sign_and_log(keras.random.uniform((2, 1000)))
+        >>> tuple(sign.shape), tuple(log.shape)
+        ((2, 3), (2, 3))
         """
         if not self.built:
             self.build(tuple(inputs.shape))
@@ -282,34 +275,29 @@ class MPSLayer(keras.layers.Layer):
         return (input_shape[0], self.units)
 
     def get_config(self):
-        embedding = self.embedding
+        embedding, initializer = self.embedding, self.kernel_initializer
         if callable(embedding):
             embedding = keras.saving.serialize_keras_object(embedding)
-        initializer = self.kernel_initializer
         if initializer != NEAR_IDENTITY:
             initializer = initializers.serialize(initializer)
-        config = super().get_config()
-        config.update(
-            units=self.units,
-            rank=self.rank,
-            embedding=embedding,
-            embedding_dim=self.embedding_dim,
-            output=self.output_kind,
-            output_site=self.output_site,
-            boundary=self.boundary,
-            activation=activations.serialize(self.activation),
-            use_bias=self.use_bias,
-            kernel_initializer=initializer,
-            seed=self.seed,
-            bias_initializer=initializers.serialize(self.bias_initializer),
-            kernel_regularizer=regularizers.serialize(self.kernel_regularizer),
-            bias_regularizer=regularizers.serialize(self.bias_regularizer),
-            activity_regularizer=regularizers.serialize(
-                self.activity_regularizer
-            ),
-            bias_constraint=constraints.serialize(self.bias_constraint),
-        )
-        return config
+        serialized = {
+            name: module.serialize(getattr(self, name))
+            for name, module in KERAS_OBJECTS.items()
+        }
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "rank": self.rank,
+            "embedding": embedding,
+            "embedding_dim": self.embedding_dim,
+            "output": self.output_kind,
+            "output_site": self.output_site,
+            "boundary": self.boundary,
+            "use_bias": self.use_bias,
+            "kernel_initializer": initializer,
+            "seed": self.seed,
+            **serialized,
+        }
 
     def _built_train(self) -> mps_cores.Train:
         if self._train is None:
@@ -322,29 +310,21 @@ class MPSLayer(keras.layers.Layer):
 
     def _sized(self, input_shape) -> mps_cores.Train:
         """The train for inputs of this shape."""
-        features = input_shape[1]
-        dim = self.embedding_dim
-        if self.embedding is None:
-            dim = input_shape[2]
-            if self.embedding_dim not in (None, dim):
-                raise ValueError(
-                    "The last axis of embedded inputs must be the "
-                    "`embedding_dim`. Received: "
-                    f"embedding_dim={self.embedding_dim} and "
-                    f"input_shape={input_shape}. "
-                    "Leave out `embedding_dim`, or name an embedding."
-                )
-        return mps_cores.Train(
-            features=features,
-            dim=dim,
-            rank=self.rank,
-            units=self.units,
-            site=mps_cores.output_site(self.output_site, features),
-            periodic=self.boundary == "periodic",
-        )
+        features, *given = input_shape[1:]
+        dim = given[0] if given else self.embedding_dim
+        if self.embedding_dim not in (None, dim):
+            raise ValueError(
+                "The last axis of embedded inputs must be `embedding_dim`. "
+                f"Received: embedding_dim={self.embedding_dim} and "
+                f"input_shape={input_shape}. "
+                "Leave out `embedding_dim`, or name an embedding."
+            )
+        site = mps_cores.output_site(self.output_site, features)
+        ring = self.boundary == "periodic"
+        return mps_cores.Train(features, dim, self.rank, self.units, site, ring)
 
     def _initial(self) -> dict:
-        """Initializers of the stacks, where they are not of Keras."""
+        """Initializers by stack; none where Keras draws them all."""
         if self.kernel_initializer != NEAR_IDENTITY:
             return {}
         # Keras draws a seed of its own where none is given.
@@ -352,8 +332,8 @@ class MPSLayer(keras.layers.Layer):
         constant = feature_maps.constant_coefficients(
             self.embedding, self._train.dim
         )
-        stacks = self._train.near_identity(constant, seed)
-        return {name: _holding(array) for name, array in stacks.items()}
+        arrays = self._train.near_identity(constant, seed)
+        return {name: holding(array) for name, array in arrays.items()}
 
     def _contracted(self, inputs):
         """Mantissa and logarithm of the scale of the train's value."""
@@ -367,8 +347,3 @@ class MPSLayer(keras.layers.Layer):
             name: ops.cast(stack, dtype) for name, stack in self._stacks.items()
         }
         return mps_sweep.contract(self._train, stacks, features)
-
-
-def _holding(array):
-    """An initializer that fills a variable with this array."""
-    return lambda shape, dtype=None: ops.convert_to_tensor(array, dtype=dtype)

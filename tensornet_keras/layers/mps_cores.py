@@ -121,17 +121,21 @@ class Train:
         Every input core is the identity, times the coefficients with which
         the features sum to one, plus noise whose variance falls with the
         number of sites: products of hundreds of them neither grow nor fade.
+        The output core takes the scale that makes the mean square of an open
+        train one, for uncorrelated features of equal mean squares.
 
         Args:
             constant: These coefficients, `(dim,)`.
             seed: Seed of NumPy's generator.
 
         Reference:
-            Novikov et al. 2016, https://arxiv.org/abs/1605.03795, section 5;
-            Efthymiou et al. 2019, https://arxiv.org/abs/1906.06329.
+            Novikov et al. 2016, https://arxiv.org/abs/1605.03795, begin near
+            the identity too, with noise of a fixed size.
         """
         generator = np.random.default_rng(seed)
-        deviation = math.sqrt(NOISE / (self.features * self.rank * self.dim))
+        square = 1 / np.sum(np.square(constant))
+        paths = self.features * self.rank * self.dim
+        deviation = math.sqrt(NOISE / (square * paths))
         identity = np.einsum("s,ab->asb", constant, np.eye(self.rank))
         # At an open end one direction goes in; the noise spreads it.
         end = generator.standard_normal((2, self.rank))
@@ -140,8 +144,7 @@ class Train:
         for k, shape in enumerate(self.core_shapes):
             core = generator.standard_normal(shape)
             if k == self.site:
-                paths = self.rank if self.periodic else 1
-                core *= math.exp(-NOISE / 2) / math.sqrt(paths)
+                core *= math.exp(-NOISE / 2) / math.sqrt(self.rank)
             elif len(shape) == 3:
                 core = deviation * core + identity
             elif k == 0:
@@ -149,7 +152,19 @@ class Train:
             else:
                 core = deviation * core + np.outer(end[1], constant)
             cores.append(core)
+        if not self.periodic:
+            cores[self.site] /= self._deviation(cores, square)
         return self.stacks(cores)
+
+    def _deviation(self, cores, square) -> float:
+        """Root of an open train's mean square over inputs and units."""
+        left = _moment(cores[: self.site], square)
+        mirrored = [core.T for core in cores[: self.site : -1]]
+        right = _moment(mirrored, square)
+        shape = (len(left), self.units, len(right))
+        output = np.moveaxis(cores[self.site].reshape(shape), 1, 0)
+        total = np.sum(output * (left @ output @ right))
+        return math.sqrt(total / self.units)
 
     @property
     def _ends(self) -> tuple[bool, bool]:
@@ -161,6 +176,17 @@ class Train:
 
     def _site_axis(self, k: int) -> int:
         return 0 if k == 0 and not self.periodic else 1
+
+
+def _moment(cores, square):
+    """Mean of `v v'` of the states `v` that come in from an open end."""
+    moment = np.ones((1, 1))
+    for core in cores:
+        slices = np.moveaxis(
+            core.reshape(len(moment), -1, core.shape[-1]), 1, 0
+        )
+        moment = square * np.sum(slices.mT @ moment @ slices, axis=0)
+    return moment
 
 
 def output_site(value, features: int) -> int:

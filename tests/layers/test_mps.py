@@ -218,7 +218,7 @@ def test_symbolic_shapes_and_parameters():
         ({"boundary": "obc"}, "`boundary` must be one of"),
         ({"output_site": 6}, "Pass an int from 0 to 5"),
         ({"output_site": -1}, "Received: output_site=-1"),
-        ({"embedding": None, "embedding_dim": 3}, "must be the `embedding_dim"),
+        ({"embedding": None, "embedding_dim": 3}, "must be `embedding_dim"),
     ],
     ids=str,
 )
