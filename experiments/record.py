@@ -13,7 +13,15 @@ import keras
 
 import tensornet_keras as tk
 
-PACKAGES = ("numpy", "scipy", "tensorflow", "jax", "torch", "t3f")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "tensorflow",
+    "jax",
+    "torch",
+    "t3f",
+    "tensorkrowch",
+)
 
 
 RESULTS = Path(__file__).parent / "results"

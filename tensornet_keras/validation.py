@@ -52,6 +52,16 @@ def positive_integer(value, name: str) -> int:
     return int(value)
 
 
+def seed(value, name: str = "seed") -> int:
+    """`value` as an int of at least 0."""
+    if not is_integer(value) or value < 0:
+        raise ValueError(
+            f"`{name}` must be a whole number of at least 0. "
+            f"Received: {name}={value!r}. Pass for example {name}=0."
+        )
+    return int(value)
+
+
 def integer_tuple(value, name: str) -> tuple[int, ...]:
     """`value` as a tuple of ints of at least 1."""
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):

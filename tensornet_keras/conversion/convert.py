@@ -92,7 +92,11 @@ def convert(
         if isinstance(outcome, Factorization):
             found[id(layer)] = outcome
             row = LayerRow.replaced(
-                path_of(layer), layer, outcome.formats, outcome.relative_error
+                path_of(layer),
+                layer,
+                outcome.formats,
+                outcome.relative_error,
+                outcome.converged,
             )
         else:
             row = LayerRow.kept(path_of(layer), layer, outcome)
@@ -105,7 +109,12 @@ def convert(
 
 
 def convert_layer(
-    layer, format: Format | str | dict, error: float | None = None
+    layer,
+    format: Format | str | dict,
+    error: float | None = None,
+    *,
+    search_modes: bool = False,
+    seed: int = 0,
 ):
     """The factorized twin of one trained layer.
 
@@ -115,6 +124,9 @@ def convert_layer(
         format: The format of its kernel, or of both.
         error: Relative error that the kernel may reach, in [0, 1), with a
             format that has no rank. `None` leaves the ranks to the format.
+        search_modes: Whether the kernel chooses among a handful of splits
+            into modes, as in `decompose`.
+        seed: Seed of what a decomposition draws at random.
 
     Returns:
         A built factorized layer of the same name, with weights of its own.
@@ -141,7 +153,13 @@ def convert_layer(
             f"{type(layer).__name__} ({obstacle.reason}). {obstacle.advice}"
         )
     format = _targeted(formats.get(format), error)
-    result = factorize(rules.kernels_of(layer), format, error)
+    result = factorize(
+        rules.kernels_of(layer),
+        format,
+        error,
+        search_modes=search_modes,
+        seed=seed,
+    )
     twin = rules.twin(layer, result.formats)
     twin.build(layer.get_build_config()["input_shape"])
     rules.fill(twin, layer, result.cores)
@@ -221,6 +239,8 @@ def _decomposed(layer, format, error, min_compression, how):
         if reached < min_compression:
             return _too_little(reached, min_compression)
     result = factorize(kernels, format, error, **how)
+    if error is not None and not result.meets(error):
+        return f"error {result.worst:.2g} where {error:g} is allowed"
     reached = compression(result.formats)
     if reached < min_compression:
         return _too_little(reached, min_compression)

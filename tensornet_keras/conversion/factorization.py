@@ -11,6 +11,9 @@ import numpy as np
 from tensornet_keras.decomposition import Decomposition, decompose
 from tensornet_keras.formats import Format
 
+# Roundings of the dtype that a relative error may show above what was asked.
+ROUNDING = 16.0
+
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
@@ -49,6 +52,28 @@ class Factorization:
     relative_error: float
 
     @property
+    def worst(self) -> float:
+        """The largest relative error of a single kernel."""
+        return max(part.relative_error for part in self.parts)
+
+    @property
+    def converged(self) -> bool:
+        """Whether every decomposition met its tolerance or its error."""
+        return all(part.converged for part in self.parts)
+
+    def meets(self, error: float) -> bool:
+        """Whether every kernel is within an error, but for rounding.
+
+        Args:
+            error: The relative error asked for.
+        """
+        resolution = max(
+            ROUNDING * float(np.finfo(_known(core.dtype)).eps)
+            for core in self.cores
+        )
+        return self.worst <= error + resolution
+
+    @property
     def formats(self) -> tuple[Format, ...]:
         """The bound format of each kernel."""
         return tuple(part.format for part in self.parts)
@@ -72,15 +97,30 @@ def factorize(kernels, format: Format, error, **how) -> Factorization:
         decompose(kernel.array, format, error, dims=kernel.dims, **how)
         for kernel in kernels
     )
+    return together(parts, [kernel.array for kernel in kernels])
+
+
+def together(parts, arrays) -> Factorization:
+    """The decompositions of a layer's kernels as one, with their error.
+
+    Args:
+        parts: The decomposition of each kernel.
+        arrays: The kernels.
+    """
     if len(parts) == 1:
         return Factorization(parts, parts[0].relative_error)
-    norms = [np.linalg.norm(k.array.astype("float64")) for k in kernels]
+    norms = [np.linalg.norm(array.astype("float64")) for array in arrays]
     missed = [
         norm * part.relative_error
         for norm, part in zip(norms, parts, strict=True)
     ]
     whole = math.hypot(*norms)
     return Factorization(parts, math.hypot(*missed) / whole if whole else 0.0)
+
+
+def _known(dtype) -> np.dtype:
+    """A dtype that `np.finfo` knows, of no finer resolution."""
+    return dtype if dtype.name != "bfloat16" else np.dtype("float16")
 
 
 def compression(formats) -> float:

@@ -6,10 +6,13 @@ import numpy as np
 from keras import ops
 
 from tensornet_keras import surgery, validation
+from tensornet_keras.conversion import rules
+from tensornet_keras.conversion.factorization import Factorization, together
 from tensornet_keras.conversion.report import REPLACED, LayerRow, Report
 from tensornet_keras.conversion.selection import Filters, path_of, selected
 from tensornet_keras.decomposition import Decomposition
 from tensornet_keras.decomposition.legs import relative_error
+from tensornet_keras.decomposition.unfolding import working_dtype
 from tensornet_keras.layers import FactorizedLayer
 from tensornet_keras.network import TensorNetwork
 
@@ -19,7 +22,7 @@ def prune(model, threshold: float = 1e-2, *, filters: Filters = None):
 
     An entry of a bond weighs the product of the norms of what it picks of
     each core on that bond. Entries that weigh less than a share of the
-    heaviest one are removed, at least one is kept. A `rank_penalty` in
+    heaviest one are removed. A `rank_penalty` in
     training empties entries; this removes them. The source model is not
     changed.
 
@@ -58,18 +61,14 @@ def prune(model, threshold: float = 1e-2, *, filters: Filters = None):
     chosen = {id(layer) for layer in selected(layers, filters)}
     rows, found = [], {}
     for layer in layers:
-        if not isinstance(layer, FactorizedLayer):
-            rows.append(LayerRow.kept(path_of(layer), layer, "kind"))
-            continue
-        if id(layer) not in chosen:
-            rows.append(LayerRow.kept(path_of(layer), layer, "filter"))
-            continue
-        pruned = _pruned(layer, threshold)
-        if pruned is None:
-            rows.append(LayerRow.kept(path_of(layer), layer, "no idle rank"))
+        outcome = (
+            _outcome(layer, threshold) if id(layer) in chosen else "filter"
+        )
+        if isinstance(outcome, str):
+            rows.append(LayerRow.kept(path_of(layer), layer, outcome))
         else:
-            found[id(layer)] = pruned
-            rows.append(_row(layer, pruned))
+            found[id(layer)] = outcome
+            rows.append(_row(layer, outcome))
     small = surgery.copy_with(
         model,
         lambda layer: _twin(layer, found) if id(layer) in found else None,
@@ -81,22 +80,53 @@ def prune(model, threshold: float = 1e-2, *, filters: Filters = None):
     return small, report
 
 
-def _pruned(layer, threshold: float) -> Decomposition | None:
-    """The layer's cores without idle entries; `None` if there are none."""
-    network = layer.format.network
-    cores = [ops.convert_to_numpy(core) for core in layer.cores]
+def _outcome(layer, threshold: float) -> Factorization | str:
+    """The layer's cores without idle entries, or why they stay."""
+    if not isinstance(layer, FactorizedLayer) and not rules.is_factorized(
+        layer
+    ):
+        return "kind"
+    kernels = rules.factorized_kernels(layer)
+    if not all(
+        np.isfinite(core).all()
+        for kernel in kernels
+        for core in _arrays(kernel)
+    ):
+        return "not finite"
+    parts = tuple(_pruned(kernel, threshold) for kernel in kernels)
+    if all(
+        part.format == kernel.format
+        for part, kernel in zip(parts, kernels, strict=True)
+    ):
+        return "no idle rank"
+    return together(parts, [_dense(kernel) for kernel in kernels])
+
+
+def _pruned(kernel, threshold: float) -> Decomposition:
+    """The cores of one kernel without idle entries."""
+    network = kernel.format.network
+    cores = _arrays(kernel)
     kept = kept_entries(network, cores, threshold)
-    ranks = tuple(len(kept[label]) for label, _ in network.bonds)
-    if ranks == layer.format.rank:
-        return None
-    format = layer.format.with_rank(ranks)
+    format = kernel.format.with_rank(
+        tuple(len(kept[label]) for label, _ in network.bonds)
+    )
     fewer = [
         _picked(core, labels, kept)
         for core, labels in zip(cores, network.cores, strict=True)
     ]
-    before = Decomposition(layer.format, cores, 0.0).to_dense()
-    error = relative_error(before, format.network, fewer)
+    error = relative_error(_dense(kernel), format.network, fewer)
     return Decomposition(format, fewer, error)
+
+
+def _arrays(kernel) -> list[np.ndarray]:
+    arrays = [ops.convert_to_numpy(core) for core in kernel.cores]
+    return [array.astype(working_dtype(array.dtype)) for array in arrays]
+
+
+def _dense(kernel) -> np.ndarray:
+    """The kernel as it was, in no shorter a dtype than float32."""
+    cores = _arrays(kernel)
+    return Decomposition(kernel.format, cores, 0.0).to_dense()
 
 
 def kept_entries(
@@ -118,7 +148,8 @@ def kept_entries(
                 rows = np.moveaxis(core, axis, 0).reshape(size, -1)
                 weights *= np.linalg.norm(rows.astype("float64"), axis=1)
         entries = np.flatnonzero(weights > threshold * weights.max())
-        kept[label] = entries if len(entries) else np.array([0])
+        # A kernel that is zero has no entries that matter more than others.
+        kept[label] = entries if len(entries) else np.arange(size)
     return kept
 
 
@@ -129,39 +160,50 @@ def _picked(core, labels, kept) -> np.ndarray:
     return core
 
 
-def _row(layer, pruned: Decomposition) -> LayerRow:
+def _row(layer, pruned: Factorization) -> LayerRow:
     before = layer.count_params()
-    format = pruned.format
+    saved = sum(
+        kernel.format.num_params - format.num_params
+        for kernel, format in zip(
+            rules.factorized_kernels(layer), pruned.formats, strict=True
+        )
+    )
     return LayerRow(
         path_of(layer),
         type(layer).__name__,
         REPLACED,
         "",
         before,
-        before - layer.format.num_params + format.num_params,
-        format.name,
-        format.describe_modes(),
-        format.rank,
+        before - saved,
+        pruned.formats[0].name,
+        ", ".join(format.describe_modes() for format in pruned.formats),
+        tuple(rank for format in pruned.formats for rank in format.rank),
         pruned.relative_error,
+        True,
     )
 
 
-def _twin(layer, found) -> FactorizedLayer:
+def _twin(layer, found):
     """The unbuilt layer of the same kind with the ranks that are left."""
     config = surgery.config_of(layer)
-    format = found[id(layer)].format
+    formats = found[id(layer)].formats
     if "format" in config:
-        config["format"] = format.to_config()
+        names = ("format", "recurrent_format")
+        for name, format in zip(names, formats, strict=False):
+            config[name] = format.to_config()
     else:
-        config["rank"] = format.rank
+        config["rank"] = formats[0].rank
     return type(layer).from_config(config)
 
 
 def _fill(twin, layer, found) -> None:
     twin.set_cores(found[id(layer)].cores)
-    pairs = zip(twin.core_variables, layer.core_variables, strict=True)
-    for ours, theirs in pairs:
-        ours.trainable = theirs.trainable
-    if layer.bias is not None:
-        twin.bias.assign(ops.convert_to_numpy(layer.bias))
-        twin.bias.trainable = layer.bias.trainable
+    for new, old in zip(
+        rules.factorized_kernels(twin),
+        rules.factorized_kernels(layer),
+        strict=True,
+    ):
+        pairs = zip(new.core_variables, old.core_variables, strict=True)
+        for ours, theirs in pairs:
+            ours.trainable = theirs.trainable
+    rules.fill_bias(rules.holder(twin), rules.holder(layer))

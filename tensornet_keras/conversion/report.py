@@ -37,6 +37,8 @@ class LayerRow:
             if kept.
         relative_error: Frobenius norm of the change of all kernels over that
             of the kernels; `None` if kept.
+        converged: Whether an iterative decomposition met its tolerance;
+            `True` for the others, `None` if kept.
     """
 
     path: str
@@ -49,6 +51,7 @@ class LayerRow:
     modes: str | None = None
     ranks: tuple[int, ...] | None = None
     relative_error: float | None = None
+    converged: bool | None = None
 
     @classmethod
     def kept(cls, path: str, layer, reason: str) -> LayerRow:
@@ -70,6 +73,7 @@ class LayerRow:
         layer,
         formats: tuple[Format, ...],
         relative_error: float,
+        converged: bool = True,
     ) -> LayerRow:
         """The row of a layer that gets a factorized twin.
 
@@ -78,6 +82,7 @@ class LayerRow:
             layer: The source layer.
             formats: The bound format of each kernel.
             relative_error: Relative error of the kernels.
+            converged: Whether iterative decompositions met their tolerance.
         """
         before = layer.count_params()
         saved = (format.dense_params - format.num_params for format in formats)
@@ -92,6 +97,7 @@ class LayerRow:
             ", ".join(format.describe_modes() for format in formats),
             tuple(rank for format in formats for rank in format.rank),
             relative_error,
+            converged,
         )
 
 
@@ -184,6 +190,8 @@ def _cells(row: LayerRow) -> list[str]:
         ranks = " ".join(map(str, row.ranks))
         ratio = f"{row.params_before / max(1, row.params_after):.2f}"
         error = f"{row.relative_error:.3g}"
+        if row.converged is False:
+            action += " (not converged)"
     return [
         row.path,
         row.kind,

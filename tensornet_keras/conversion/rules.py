@@ -164,8 +164,12 @@ def _sides(layer) -> tuple[str, ...]:
     return ("embeddings",) if _is_table(layer) else ("kernel",)
 
 
-def _holder(layer):
-    """What holds the kernels and the bias: the cell, or the layer itself."""
+def holder(layer):
+    """What holds the kernels and the bias: the cell, or the layer itself.
+
+    Args:
+        layer: A Keras layer or its twin.
+    """
     return layer.cell if isinstance(layer, keras.layers.RNN) else layer
 
 
@@ -176,8 +180,12 @@ def _kernel_variables(layer) -> tuple:
     return (layer.embeddings if _is_table(layer) else layer.kernel,)
 
 
-def _factorized_kernels(layer) -> tuple:
-    """What has the cores and the dense kernel of each kernel of a twin."""
+def factorized_kernels(layer) -> tuple:
+    """What has the cores and the dense kernel of each kernel of a twin.
+
+    Args:
+        layer: A factorized layer; an LSTM and a GRU have two kernels.
+    """
     if isinstance(layer, keras.layers.RNN):
         return layer.cell.input_kernel, layer.cell.state_kernel
     return (layer,)
@@ -221,11 +229,11 @@ def fill(twin_layer, layer, cores) -> None:
     """
     twin_layer.set_cores(cores)
     for kernel, variable in zip(
-        _factorized_kernels(twin_layer), _kernel_variables(layer), strict=True
+        factorized_kernels(twin_layer), _kernel_variables(layer), strict=True
     ):
         for core in kernel.core_variables:
             core.trainable = variable.trainable
-    _fill_bias(_holder(twin_layer), _holder(layer))
+    fill_bias(holder(twin_layer), holder(layer))
 
 
 def dense_twin(layer) -> keras.layers.Layer:
@@ -258,11 +266,11 @@ def fill_dense(dense, layer) -> None:
         layer: The factorized layer it replaces.
     """
     for variable, kernel in zip(
-        _kernel_variables(dense), _factorized_kernels(layer), strict=True
+        _kernel_variables(dense), factorized_kernels(layer), strict=True
     ):
         variable.assign(ops.convert_to_numpy(kernel.kernel))
         variable.trainable = any(x.trainable for x in kernel.core_variables)
-    _fill_bias(_holder(dense), _holder(layer))
+    fill_bias(holder(dense), holder(layer))
     ours, theirs = getattr(dense, "activation", None), layer.activation
     if isinstance(theirs, keras.layers.Layer) and theirs.built:
         if not ours.built:
@@ -270,7 +278,13 @@ def fill_dense(dense, layer) -> None:
         surgery.copy_state(theirs, ours)
 
 
-def _fill_bias(ours, theirs) -> None:
+def fill_bias(ours, theirs) -> None:
+    """Gives one holder of a bias the bias of another, if it has one.
+
+    Args:
+        ours: What gets the bias.
+        theirs: What has it.
+    """
     if getattr(theirs, "bias", None) is not None:
         ours.bias.assign(ops.convert_to_numpy(theirs.bias))
         ours.bias.trainable = theirs.bias.trainable

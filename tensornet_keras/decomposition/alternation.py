@@ -22,6 +22,12 @@ from tensornet_keras.network import TensorNetwork
 # Added to the diagonal of the normal equations, as a share of their trace. It
 # draws a core to what it was before, so that a step never raises the error.
 RIDGE = 1e-12
+# Numbers in the largest intermediate of a pass: half a gigabyte of float64.
+MOST_NUMBERS = 2**26
+
+
+class TooLarge(Exception):
+    """A pass would take more memory than is reasonable."""
 
 
 def alternate(
@@ -180,9 +186,15 @@ class _Problem:
                 ]
                 for side in (terms, [result])
             )
+            equation = f"{','.join(inputs)}->{output[0]}"
+            shapes = [array.shape for array in arrays]
+            path, found = opt_einsum.contract_path(
+                equation, *shapes, shapes=True
+            )
+            if found.largest_intermediate > MOST_NUMBERS:
+                raise TooLarge
             self._expressions[key] = opt_einsum.contract_expression(
-                f"{','.join(inputs)}->{output[0]}",
-                *(array.shape for array in arrays),
+                equation, *shapes, optimize=path
             )
         return self._expressions[key](*arrays)
 

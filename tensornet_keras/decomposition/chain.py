@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from tensornet_keras.decomposition.residual import frobenius_norm
 from tensornet_keras.decomposition.threads import threads_for
 from tensornet_keras.formats.tensor_train import TensorTrain
 
@@ -90,7 +91,8 @@ def to_cores(chain: Chain, format: TensorTrain, dtype):
     ):
         in_order = np.moveaxis(np.empty(shape, bool), axes, places).shape
         moved = np.moveaxis(core.reshape(in_order), places, axes)
-        cores.append(np.ascontiguousarray(moved, dtype))
+        # A copy: an untouched core may be a view of the weight.
+        cores.append(np.array(moved, dtype, order="C"))
     return format, tuple(cores)
 
 
@@ -198,10 +200,12 @@ def _balanced(chain: Chain) -> Chain:
     A train of zeros keeps the cores that are not zero: were all of them, no
     gradient would ever reach one.
     """
-    norms = [float(np.linalg.norm(core)) for core in chain]
+    # Summed in float64: squares of large or small float32 numbers are not.
+    norms = [frobenius_norm(np.ascontiguousarray(core)) for core in chain]
     if 0.0 in norms:
         return chain
     common = math.exp(math.fsum(map(math.log, norms)) / len(norms))
     return [
-        core * (common / size) for core, size in zip(chain, norms, strict=True)
+        np.multiply(core, common / size, dtype=np.float64)
+        for core, size in zip(chain, norms, strict=True)
     ]

@@ -123,7 +123,7 @@ def decompose(
         None if error is None else validation.relative_error(error),
         validation.non_negative(tolerance, "tolerance"),
         validation.positive_integer(max_iterations, "max_iterations"),
-        seed,
+        validation.seed(seed),
     )
     sizes = _sizes(weight.shape, dims)
     first = _decomposed(weight, format, target, sizes)
@@ -146,7 +146,12 @@ def _decomposed(weight, format, target, sizes) -> Decomposition:
 def _sizes(shape: tuple[int, ...], dims) -> tuple[tuple[int, ...], ...]:
     """Dimensions of input and output, and the window."""
     *window, rows, columns = shape
-    dims = ((rows,), (columns,)) if dims is None else dims
+    dims = ((rows,), (columns,)) if dims is None else tuple(dims)
+    if len(dims) != 2:
+        raise ValueError(
+            "`dims` must be the dimensions of two sides. "
+            f"Received: dims={dims}. Pass for example ((768,), (12, 64))."
+        )
     sides = [
         validation.integer_tuple(side, name)
         for side, name in zip(dims, ("input dims", "output dims"), strict=True)

@@ -95,8 +95,8 @@ def finished(
 def balanced(cores) -> list[np.ndarray]:
     """The same network with cores of equal Frobenius norm.
 
-    A network of zeros keeps the cores that are not zero: were all of them,
-    no gradient would ever reach one.
+    Of a network of zeros only the last core that is zero stays so: were
+    several of them, no gradient would ever reach one.
 
     Args:
         cores: The cores, in float64.
@@ -104,7 +104,15 @@ def balanced(cores) -> list[np.ndarray]:
     cores = [np.asarray(core, np.float64) for core in cores]
     norms = [float(np.linalg.norm(core)) for core in cores]
     if 0.0 in norms:
-        return cores
+        last = len(norms) - 1 - norms[::-1].index(0.0)
+        return [
+            np.full_like(core, core.size**-0.5)
+            if norm == 0.0 and number != last
+            else core
+            for number, (core, norm) in enumerate(
+                zip(cores, norms, strict=True)
+            )
+        ]
     common = math.exp(math.fsum(map(math.log, norms)) / len(norms))
     return [
         core * (common / size) for core, size in zip(cores, norms, strict=True)

@@ -26,7 +26,8 @@ def rivals(
         error: The relative error to meet, or `None` for equal parameters.
 
     Yields:
-        Unbound formats with explicit modes.
+        Unbound formats with explicit modes; none for a side of several
+        dimensions, whose modes are chosen within them.
 
     Raises:
         ValueError: If the format has no modes, or they are given.
@@ -37,6 +38,9 @@ def rivals(
             f"and leaves them to be chosen. Received: format={format!r}. "
             "Leave out input_modes and output_modes, or search_modes."
         )
+    if max(map(len, (chosen.input_dims, chosen.output_dims))) > 1:
+        # Modes within the dimensions are what is wanted there.
+        return
     spent = min(1.0, chosen.num_params / chosen.dense_params)
     for input_modes, output_modes in balanced_splits(
         chosen.input_size, chosen.output_size

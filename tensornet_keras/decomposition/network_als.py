@@ -14,7 +14,11 @@ import math
 
 import numpy as np
 
-from tensornet_keras.decomposition.alternation import alternate, widened
+from tensornet_keras.decomposition.alternation import (
+    TooLarge,
+    alternate,
+    widened,
+)
 from tensornet_keras.decomposition.decomposition import Decomposition, Target
 from tensornet_keras.decomposition.legs import finished, leg_tensor
 from tensornet_keras.decomposition.residual import frobenius_norm
@@ -163,9 +167,13 @@ class _Problem:
         return met
 
     def _improved(self, wanted: Format, cores, goal: float) -> Decomposition:
-        cores, _, passes, converged = alternate(
-            self.tensor, wanted.network, cores, self.target, goal
-        )
+        try:
+            cores, _, passes, converged = alternate(
+                self.tensor, wanted.network, cores, self.target, goal
+            )
+        except TooLarge:
+            # The start of a tree is within a root of its bonds of the best.
+            passes, converged = 0, _is_tree(wanted.network)
         return finished(
             self.weight,
             wanted,

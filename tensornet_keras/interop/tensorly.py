@@ -93,6 +93,7 @@ def from_tensorly(tensor, format: Format) -> Decomposition:
     True
     """
     _import_tensorly()
+    _check_axes(tensor, format)
     if isinstance(format, (TensorTrain, TensorRing)):
         arrays = [np.asarray(core) for core in tensor]
         last = None if isinstance(format, TensorRing) else -1
@@ -134,6 +135,29 @@ def from_tensorly(tensor, format: Format) -> Decomposition:
         )
     pairs = zip(arrays, shapes, strict=True)
     return from_numpy(format, [array.reshape(s) for array, s in pairs])
+
+
+def _check_axes(tensor, format) -> None:
+    """Refuses a TTMatrix or a Tucker tensor whose axes are other modes."""
+    if isinstance(format, TensorTrain) and not format.window:
+        found = [core.shape[1:-1] for core in tensor if len(core.shape) == 4]
+        wanted = list(zip(format.input_modes, format.output_modes, strict=True))
+        fits = not found or [tuple(map(int, each)) for each in found] == wanted
+    elif isinstance(format, Tucker):
+        core, factors = tensor
+        wanted = [*format.input_modes, *format.window, *format.output_modes]
+        found = [factor.shape for factor in factors]
+        ranks = tuple(shape[1] for shape in found)
+        fits = [shape[0] for shape in found] == wanted
+        fits = fits and tuple(core.shape) == ranks
+    else:
+        return
+    if not fits:
+        raise ValueError(
+            "The cores must fit the format's shapes, "
+            f"modes {format.describe_modes()}. Received: axes {found}. "
+            "Pass the bound format with the modes of the tensor."
+        )
 
 
 def _to_train(format, cores):

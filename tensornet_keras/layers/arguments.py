@@ -45,7 +45,7 @@ def trainable_format(identifier) -> formats.Format:
         raise ValueError(
             "A layer's format needs a rank. "
             f"Received: format={identifier!r}. Pass for example "
-            f"tensornet_keras.formats.get({identifier!r}, rank=8)."
+            "tensornet_keras.formats.TensorTrain(rank=8), or get(name, ...)."
         )
     format = formats.get(identifier)
     if format.rank is None or isinstance(format.rank, str):

@@ -27,9 +27,9 @@ from tensornet_keras.layers.initializers import (
     initial_cores,
 )
 from tensornet_keras.layers.switches import (
+    CoreRegularizer,
     drop_bonds,
     learning_rate_scales,
-    rank_lasso,
 )
 from tensornet_keras.network import TensorNetwork
 
@@ -228,15 +228,13 @@ class FactorizedLayer(keras.layers.Layer):
             return execute(plan, inputs, cores, convolution, self.compute_dtype)
 
         if self.recompute and training:
-            run = keras.remat(run)
+            # As variables, TensorFlow would count their gradients twice.
+            return keras.remat(run)(inputs, *map(ops.copy, cores))
         return run(inputs, *map(ops.convert_to_tensor, cores))
 
     def _cores_for(self, training) -> list:
-        """The cores that a call uses, penalized and dropped as asked."""
+        """The cores that a call uses, with entries dropped as asked."""
         cores = self.cores
-        if self.rank_penalty:
-            lasso = rank_lasso(self.format.network, cores)
-            self.add_loss(self.rank_penalty * lasso)
         if self.bond_dropout and training:
             cores = drop_bonds(
                 self.format.network,
@@ -245,6 +243,12 @@ class FactorizedLayer(keras.layers.Layer):
                 self._seed_generator,
             )
         return cores
+
+    def _regularizer_of(self, number: int):
+        """What penalizes a core, once however often the layer is called."""
+        if not self.rank_penalty and self._scales[number] == 1.0:
+            return self.kernel_regularizer
+        return CoreRegularizer(self, number)
 
     def _network(self) -> TensorNetwork:
         """The network with its legs of the kinds that the layer has."""
@@ -298,7 +302,7 @@ class FactorizedLayer(keras.layers.Layer):
                 name=f"core_{number}",
                 shape=array.shape,
                 initializer=_holding(array / self._scales[number]),
-                regularizer=self.kernel_regularizer,
+                regularizer=self._regularizer_of(number),
                 autocast=False,
             )
             for number, array in enumerate(arrays)

@@ -71,18 +71,57 @@ def bond_norms(network: TensorNetwork, cores) -> dict:
     return norms
 
 
-def rank_lasso(network: TensorNetwork, cores):
-    """Sum of the norms of all bond entries, a lasso of groups.
+def rank_lasso(network: TensorNetwork, cores, bonds=None):
+    """Sum of the norms of bond entries, a lasso of groups.
 
     Args:
         network: The network that the cores belong to.
         cores: One tensor per core.
+        bonds: Labels of the bonds that count; `None` is all of them.
 
     Returns:
         A scalar tensor.
     """
-    norms = bond_norms(network, cores).values()
-    return sum((ops.sum(norm) for norm in norms), ops.zeros((), "float32"))
+    norms = bond_norms(network, cores)
+    return sum(
+        (
+            ops.sum(norm)
+            for label, norm in norms.items()
+            if bonds is None or label in bonds
+        ),
+        ops.zeros((), "float32"),
+    )
+
+
+class CoreRegularizer(keras.regularizers.Regularizer):
+    """Penalizes a core as the layer's arguments say, through its variable.
+
+    It applies the layer's `kernel_regularizer` to the core and not to the
+    variable that holds it divided by a factor, and adds the lasso of the bonds
+    that start at this core. Layers make it themselves and save its parts.
+
+    Args:
+        layer: The factorized layer.
+        number: Number of the core.
+    """
+
+    def __init__(self, layer, number: int):
+        self.layer = layer
+        self.number = number
+
+    def __call__(self, x):
+        layer, loss = self.layer, ops.zeros((), "float32")
+        core = layer.cores[self.number]
+        if layer.kernel_regularizer is not None:
+            kept = layer.kernel_regularizer(ops.convert_to_tensor(core))
+            loss = loss + ops.cast(kept, "float32")
+        if layer.rank_penalty:
+            network = layer.format.network
+            before = {x for core in network.cores[: self.number] for x in core}
+            bonds = set(network.cores[self.number]) - before
+            lasso = rank_lasso(network, layer.cores, bonds)
+            loss = loss + layer.rank_penalty * lasso
+        return loss
 
 
 def learning_rate_scales(network: TensorNetwork) -> tuple[float, ...]:

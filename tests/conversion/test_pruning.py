@@ -82,13 +82,12 @@ def test_the_source_model_keeps_its_ranks_and_weights():
     }
 
 
-def test_one_entry_is_kept_of_a_kernel_of_zeros():
+def test_a_kernel_of_zeros_keeps_its_ranks():
     layer = tk.layers.FactorizedDense(
         32, FORMATS[0], kernel_initializer="zeros", name="factorized"
     )
     small, _ = tk.prune(model_with(layer))
-    assert min(small.get_layer("factorized").format.rank) == 1
-    assert not as_numpy(small.get_layer("factorized").kernel).any()
+    assert small.get_layer("factorized").format == layer.format
 
 
 @pytest.mark.parametrize("kind", ["TTDense", "TTConv2D"])
@@ -130,3 +129,38 @@ def test_a_threshold_out_of_range_is_refused():
     layer = tk.layers.FactorizedDense(32, FORMATS[0])
     with pytest.raises(ValueError, match=r"`threshold` must be .* \[0, 1\)"):
         tk.prune(model_with(layer), 1.5)
+
+
+@pytest.mark.parametrize("kind", ["FactorizedLSTM", "FactorizedGRU"])
+def test_both_kernels_of_a_loop_are_pruned(kind):
+    layer = getattr(tk.layers, kind)(16, tk.formats.LowRank(6), name="loop")
+    model = keras.Sequential([keras.Input((5, 12)), layer])
+    for kernel in (layer.cell.input_kernel, layer.cell.state_kernel):
+        dulled(kernel, 0.0)
+    small, report = tk.prune(model)
+    x = random_array((2, 5, 12))
+    assert_close(small(x), model(x))
+    assert small.get_layer("loop").format.rank == (4,)
+    assert small.get_layer("loop").recurrent_format.rank == (4,)
+    assert report.rows[0].params_after == small.count_params()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_the_error_of_short_types_is_that_of_the_cores(dtype):
+    layer = tk.layers.FactorizedDense(32, FORMATS[0], dtype=dtype, name="f")
+    model = keras.Sequential([keras.Input((64,), dtype=dtype), layer])
+    layer_cores = [as_numpy(c).astype("float32") for c in layer.cores]
+    layer_cores[0][..., 3:] = 0
+    layer.set_cores(layer_cores)
+    _, report = tk.prune(model)
+    assert report.replaced[0].relative_error < 1e-6
+
+
+def test_a_layer_that_is_not_finite_stays():
+    layer = tk.layers.FactorizedDense(32, FORMATS[0], name="factorized")
+    model = model_with(layer)
+    cores = [as_numpy(core).copy() for core in layer.cores]
+    cores[0].flat[0] = np.nan
+    layer.set_cores(cores)
+    _, report = tk.prune(model)
+    assert report.rows[-1].reason == "not finite"

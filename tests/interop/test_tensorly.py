@@ -130,3 +130,14 @@ def test_cores_that_do_not_fit_are_refused():
     tensor = tk.interop.to_tensorly(train, cores)
     with pytest.raises(ValueError, match="must fit the format's shapes"):
         tk.interop.from_tensorly(tensor, other)
+    swapped = F.TensorTrain(3, (4, 3), (5, 4)).bind(*MATRIX)
+    with pytest.raises(ValueError, match="must fit the format's shapes"):
+        tk.interop.from_tensorly(tensor, swapped)
+
+
+def test_a_tucker_core_of_another_order_is_refused():
+    tucker = FORMATS[6]
+    cores = [random_array(shape) for shape in tucker.core_shapes]
+    core, factors = tk.interop.to_tensorly(tucker, cores)
+    with pytest.raises(ValueError, match="must fit the format's shapes"):
+        tk.interop.from_tensorly((core.T, factors), tucker)

@@ -98,12 +98,25 @@ def test_the_lasso_is_the_sum_of_the_norms_of_all_bond_entries():
     }
 
 
-def test_the_lasso_is_part_of_the_loss():
-    layer = layer_of(rank_penalty=0.5)
-    layer(random_array((2, 64)))
-    [loss] = layer.losses
+@pytest.mark.parametrize("calls", [1, 2])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_the_lasso_is_part_of_the_loss_once(calls, scaled):
+    layer = layer_of(rank_penalty=0.5, scale_learning_rates=scaled)
+    for _ in range(calls):
+        layer(random_array((2, 64)))
     lasso = rank_lasso(layer.format.network, layer.cores)
-    assert float(loss) == pytest.approx(0.5 * float(lasso), 1e-5)
+    assert float(sum(layer.losses)) == pytest.approx(0.5 * float(lasso), 1e-5)
+
+
+def test_a_regularizer_acts_on_cores_and_not_on_what_holds_them():
+    squares = []
+    for scaled in (False, True):
+        keras.utils.set_random_seed(0)
+        layer = layer_of(scale_learning_rates=scaled, kernel_regularizer="l2")
+        expected = sum(0.01 * np.sum(as_numpy(x) ** 2) for x in layer.cores)
+        squares.append(float(sum(layer.losses)))
+        assert squares[-1] == pytest.approx(expected, 1e-4)
+    assert squares[0] == pytest.approx(squares[1], 1e-4)
 
 
 def test_the_lasso_empties_bond_entries():
@@ -156,6 +169,25 @@ def test_recomputation_changes_no_gradient():
         trained(layer, keras.optimizers.SGD(0.1), steps=3)
         weights.append(layer.get_weights())
     for plain, recomputed in zip(*weights, strict=True):
+        assert_close(recomputed, plain)
+
+
+@pytest.mark.skipif(
+    backend.name() != "tensorflow", reason="the others have no such mode"
+)
+def test_recomputation_changes_no_gradient_of_an_eager_tape():
+    import tensorflow as tf
+
+    found = []
+    for recompute in (False, True):
+        keras.utils.set_random_seed(0)
+        layer = layer_of(recompute=recompute)
+        variables = [v.value for v in layer.trainable_variables]
+        with tf.GradientTape() as tape:
+            outputs = layer(random_array((8, 64)), training=True)
+            loss = tf.reduce_sum(tf.sin(outputs))
+        found.append(tape.gradient(loss, variables))
+    for plain, recomputed in zip(*found, strict=True):
         assert_close(recomputed, plain)
 
 
