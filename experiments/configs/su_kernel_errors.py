@@ -8,7 +8,7 @@ best format of each kernel. Su et al. say that splitting channels into modes
 Paper: Su et al. 2018 (arXiv 1805.10352); they give accuracies only.
 Run: python -m experiments.run su_kernel_errors
 Time: 15 seconds. Draws reports/su_kernel_errors.png.
-Got: cp 0.745, r-cp 0.794, tt 0.803, tk 0.805, tr 0.823, svd (spatial) 0.825,
+Got: cp 0.745, r-cp 0.795, tt 0.803, tk 0.805, tr 0.823, svd (spatial) 0.825,
     r-tt 0.869, matrix rank 0.893, r-tk 0.907; cp is best for every kernel.
 """
 
