@@ -44,14 +44,7 @@ def convert(arguments):
         )
     _check_place(arguments.out, "out", arguments.overwrite)
     _check_report_place(arguments.report, "--report", arguments)
-    from tensornet_keras import formats
-
-    if arguments.format not in formats.CATALOG:
-        known = ", ".join(sorted(formats.CATALOG))
-        raise UsageError(
-            f"--format must be one of {known}. Received: {arguments.format!r}."
-        )
-    format = formats.get(arguments.format, rank=arguments.rank)
+    format = _format_of(arguments)
     model = _loaded(arguments.model)
     from tensornet_keras.conversion import convert
 
@@ -69,6 +62,27 @@ def convert(arguments):
     _print(report.table())
     size = os.path.getsize(arguments.out)
     _print(f"{arguments.out}: {size:,} bytes")
+
+
+def _format_of(arguments):
+    """The format that the command line names, by rank, rate or neither."""
+    from tensornet_keras import formats
+    from tensornet_keras.formats.spectrum_preserving import METHODS
+
+    if arguments.rate is not None:
+        known, how = sorted(METHODS), {"rate": arguments.rate}
+    else:
+        # The others cannot be written with a rank alone.
+        unwritten = {formats.EinsumNetwork.name, formats.PaperMethod.name}
+        known = sorted(set(formats.CATALOG) - unwritten)
+        how = {"rank": arguments.rank}
+    if arguments.format not in known:
+        target = "--rate" if "rate" in how else "--rank or --error"
+        raise UsageError(
+            f"--format must with {target} be one of {', '.join(known)}. "
+            f"Received: {arguments.format!r}."
+        )
+    return formats.get(arguments.format, **how)
 
 
 def export(arguments):

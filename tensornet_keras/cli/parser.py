@@ -78,6 +78,13 @@ def _add_convert(verbs):
         "dense parameters to spend, as 0.1, or vbmf",
     )
     target.add_argument(
+        "--rate",
+        type=_checked(float, validation.rank, "rate"),
+        metavar="R",
+        help="share of the parameters for a method of Su et al. 2018, with "
+        "--format svd, cp, tk, tt, rcp, rtk or rtt",
+    )
+    target.add_argument(
         "--error",
         type=_checked(float, validation.relative_error, "error"),
         metavar="E",

@@ -73,13 +73,14 @@ def from_cores(format: TensorTrain, cores, dtype=np.float64) -> Chain:
     ]
 
 
-def to_cores(chain: Chain, format: TensorTrain, dtype):
-    """A bound train of the chain's ranks and its cores, of equal norms.
+def to_cores(chain: Chain, format: TensorTrain, dtype, balanced: bool = True):
+    """A bound train of the chain's ranks and its cores.
 
     Args:
         chain: Shapes `(r, n, r')`.
         format: A bound train of the same modes, of any ranks.
         dtype: Dtype of the cores.
+        balanced: Whether the cores get equal norms.
 
     Returns:
         The bound train and a tuple of arrays.
@@ -87,7 +88,10 @@ def to_cores(chain: Chain, format: TensorTrain, dtype):
     format = format.with_rank(ranks(chain))
     cores = []
     for core, shape, (axes, places) in zip(
-        _balanced(chain), format.core_shapes, _window_axes(format), strict=True
+        _balanced(chain) if balanced else chain,
+        format.core_shapes,
+        _window_axes(format),
+        strict=True,
     ):
         in_order = np.moveaxis(np.empty(shape, bool), axes, places).shape
         moved = np.moveaxis(core.reshape(in_order), places, axes)
@@ -131,6 +135,25 @@ def right_orthogonal(chain: Chain) -> Chain:
             q, triangle = np.linalg.qr(chain[k].reshape(left, -1).T)
             chain[k - 1] = chain[k - 1] @ triangle.T
         chain[k] = q.T.reshape(-1, size, right)
+    return chain
+
+
+def left_orthogonal(chain: Chain, count: int) -> Chain:
+    """The same train with its first cores column-orthonormal ones.
+
+    Args:
+        chain: Shapes `(r, n, r')`.
+        count: How many cores, fewer than there are.
+    """
+    chain = list(chain)
+    for k in range(count):
+        left, size, right = chain[k].shape
+        with threads_for(min(left * size, right)):
+            q, triangle = np.linalg.qr(chain[k].reshape(-1, right))
+            rest = chain[k + 1]
+            product = triangle @ rest.reshape(right, -1)
+            chain[k + 1] = product.reshape(-1, *rest.shape[1:])
+        chain[k] = q.reshape(left, size, -1)
     return chain
 
 

@@ -201,7 +201,9 @@ def test_a_failure_is_one_line_and_leaves_nothing(
     ("words", "message"),
     [
         (["--format", "tt", "--rank", "4", "--nothing"], "unrecognized"),
-        (["--format", "xyz", "--rank", "4"], "--format must be one of"),
+        (["--format", "xyz", "--rank", "4"], "--format must with --rank"),
+        (["--format", "einsum", "--rank", "4"], "--format must with --rank"),
+        (["--format", "low_rank", "--rate", "0.1"], "must with --rate be"),
     ],
 )
 def test_a_usage_error_exits_with_two(model, capsys, words, message):

@@ -62,3 +62,9 @@ def test_a_batch_size_below_one_is_a_usage_error(capsys):
         parse("inspect", "in.keras", "--batch-size", "0")
     assert stop.value.code == 2
     assert "batch_size=0" in capsys.readouterr().err
+
+
+def test_a_rate_excludes_a_rank():
+    assert parse(*CONVERT, "--rate", "0.1").rate == 0.1
+    with pytest.raises(SystemExit):
+        parse(*CONVERT, "--rate", "0.1", "--rank", "8")
