@@ -42,10 +42,11 @@ def trainable_format(identifier) -> formats.Format:
         ValueError: If it has no rank.
     """
     if isinstance(identifier, str):
+        how = "rank=8" if identifier in formats.CATALOG else "rate=0.1"
         raise ValueError(
             "A layer's format needs a rank. "
             f"Received: format={identifier!r}. Pass for example "
-            "tensornet_keras.formats.TensorTrain(rank=8), or get(name, ...)."
+            f"tensornet_keras.formats.get({identifier!r}, {how})."
         )
     format = formats.get(identifier)
     if format.rank is None or isinstance(format.rank, str):

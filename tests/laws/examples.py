@@ -152,9 +152,9 @@ class LayerExample:
 def examples_of_every_format() -> list[Format]:
     """Bound formats: every format of the catalog, matrices and kernels.
 
-    TensorFlow gets all of them, the other backends every third.
+    TensorFlow gets all of them, the other backends every fifth.
     """
-    step = 1 if backend.name() == "tensorflow" else 3
+    step = 1 if backend.name() == "tensorflow" else 5
     return [example for name in FORMATS for example in FORMATS[name][::step]]
 
 
