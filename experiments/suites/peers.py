@@ -249,7 +249,7 @@ def _row(name, weight, format, tensor, calls):
 
     sides = {"ours": ours}
     sides |= {side: timed(side, call) for side, call in calls.items()}
-    timings = interleave(sides, rounds=5, warmup=0, budget=60.0)
+    timings = interleave(sides, rounds=3, warmup=0, budget=60.0)
     best = min((x for x in errors if x != "ours"), key=errors.get)
     return {
         "case": f"{name}, rank {_shown(format.rank)}",
