@@ -42,7 +42,7 @@ def drop_bonds(network: TensorNetwork, cores, rate: float, seed) -> list:
         axis = network.cores[number].index(label)
         shape = [1] * len(network.cores[number])
         shape[axis] = size
-        cores[number] = cores[number] * ops.reshape(kept, shape)
+        cores[number] = ops.multiply(cores[number], ops.reshape(kept, shape))
     return cores
 
 
