@@ -130,7 +130,9 @@ def cp_als(
     generator = np.random.default_rng(seed)
     limits = (tolerance, max_iterations, goal)
     if start is None:
-        terms = best_start(tensor / norm, rank, generator, limits)
+        terms = best_start(
+            tensor / norm, rank, generator, tolerance, max_iterations
+        )
     else:
         terms = dataclasses.replace(start, weights=start.weights / norm)
     terms = of_rank(terms, rank, generator)

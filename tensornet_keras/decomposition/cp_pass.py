@@ -16,10 +16,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
+from scipy.linalg.lapack import dposv
 
 from tensornet_keras.decomposition.residual import frobenius_norm
-from tensornet_keras.decomposition.threads import threads_for
+from tensornet_keras.decomposition.threads import products_for, threads_for
 
 # Up to this rank least squares are solved by Cholesky, above by a few steps
 # of conjugate gradients from the factor of the pass before.
@@ -35,7 +35,7 @@ FIRST_STEP, GROWTH, LARGEST_STEP = 0.5, 1.1, 1.0
 SLOW_PASSES = 2
 # Tensors of more entries are multiplied in float32 while the error is large:
 # it is found as a difference of squares, which float32 blurs at 1e-7.
-LARGE_SIZE = 2**18
+LARGE_SIZE = 2**16
 LEAST_FLOAT32_ERROR = 0.1
 # Squared errors below are rounding in float64.
 LEAST_SQUARE = 1e-15
@@ -93,23 +93,25 @@ class Folding:
         """Dtype of the products with the tensor."""
         return self.matrix.dtype
 
-    def image(self, side: int, factors) -> np.ndarray:
+    def image(self, side: int, factors, multiply=np.matmul) -> np.ndarray:
         """The tensor contracted with the terms' factors of the other side.
 
         Args:
             side: 0 for the leading modes, 1 for the others.
             factors: The factors of all modes.
+            multiply: The product of two matrices.
 
         Returns:
             An array of the side's sizes and, last, the rank.
         """
-        other = [factors[mode] for mode in self.sides[1 - side]]
-        product = functools.reduce(_khatri_rao, other).astype(
-            self.dtype, copy=False
-        )
+        other = [
+            factors[mode].astype(self.dtype, copy=False)
+            for mode in self.sides[1 - side]
+        ]
+        product = functools.reduce(_khatri_rao, other)
         matrix = self.matrix.T if side else self.matrix
         sizes = [self.shape[mode] for mode in self.sides[side]]
-        return (matrix @ product).reshape(*sizes, -1)
+        return multiply(matrix, product).reshape(*sizes, -1)
 
 
 def refined(
@@ -138,7 +140,7 @@ def refined(
     weights = np.asarray(start.weights, dtype)
     before, square, step, largest = None, math.inf, FIRST_STEP, LARGEST_STEP
     ridge, converged, passes, slow = RIDGE, False, 0, 0
-    with threads_for(rank):
+    with products_for(rank) as multiply:
         while passes < max_passes and not converged:
             passes += 1
             trial = current
@@ -147,7 +149,7 @@ def refined(
                     _extrapolated(new, old, step)
                     for new, old in zip(current, before, strict=True)
                 ]
-            found = _swept(folding, trial, weights, ridge)
+            found = _swept(folding, trial, weights, ridge, multiply)
             if found[2] > square and before is not None:
                 before, largest = None, max(step, 0.1)
                 step /= 2
@@ -196,7 +198,7 @@ def refined_in_stages(tensor: np.ndarray, terms: Terms, limits) -> Terms:
     return terms
 
 
-def _swept(folding: Folding, factors, weights, ridge: float):
+def _swept(folding: Folding, factors, weights, ridge: float, multiply):
     """One pass over all modes: factors, weights and squared error."""
     factors = list(factors)
     # Small ranks are at one thread already; asking again would cost more.
@@ -204,7 +206,7 @@ def _swept(folding: Folding, factors, weights, ridge: float):
     with threads_for(1) if many else contextlib.nullcontext():
         grams = [factor.T @ factor for factor in factors]
     for side in (0, 1):
-        image = folding.image(side, factors)
+        image = folding.image(side, factors, multiply)
         with threads_for(1) if many else contextlib.nullcontext():
             weights, square = _updated(
                 folding.sides, side, image, factors, grams, weights, ridge
@@ -242,10 +244,9 @@ def _solved(gram, ridge: float, wanted, start) -> np.ndarray:
     if rank <= MOST_CHOLESKY_RANK:
         gram = gram.copy()
         gram.flat[:: rank + 1] += ridge
-        factor = scipy.linalg.cho_factor(
-            gram, overwrite_a=True, check_finite=False
-        )
-        return scipy.linalg.cho_solve(factor, wanted.T, check_finite=False).T
+        _, transposed, failed = dposv(gram, wanted.T)
+        if not failed:
+            return transposed.T
     return _conjugate_gradients(gram, ridge, wanted, start)
 
 

@@ -27,13 +27,20 @@ from tensornet_keras.decomposition.unfolding import Unfolding
 # Products of at most so many entries with so many terms are cheap enough for
 # several starts.
 CHEAP_PRODUCT = 2**28
-TRIAL_PASSES = 3
-# Starts need not converge as far: the tensor itself has the last word.
+DEAR_PASSES = 3
+# Every start may take so many multiply-adds, and these passes at least.
+TRIAL_WORK = 2**26
+LEAST_TRIAL_PASSES = 8
+# A start need not converge as far: the tensor itself has the last word.
 START_TOLERANCE = 5.0
 
 
 def best_start(
-    tensor: np.ndarray, rank: int, generator: np.random.Generator, limits
+    tensor: np.ndarray,
+    rank: int,
+    generator: np.random.Generator,
+    tolerance: float,
+    max_iterations: int,
 ) -> Terms:
     """The best of several starts, found on the compressed tensor.
 
@@ -45,37 +52,35 @@ def best_start(
         tensor: A tensor of norm 1.
         rank: The number of terms; there may be fewer.
         generator: Source of the random starts.
-        limits: The tolerance, the most passes and the error to stop at.
+        tolerance: The relative decrease of the error at which the
+            iteration on the tensor itself will stop.
+        max_iterations: The most passes of one start.
     """
-    tolerance, max_iterations, goal = limits
     core, bases = compressed(
         tensor.astype(np.float32), [min(n, rank) for n in tensor.shape]
     )
     fibers = largest_fibers(core, rank)
     if core.size * rank > CHEAP_PRODUCT:
         terms = _random_terms(core.shape, rank, generator)
-        passes = min(TRIAL_PASSES, max_iterations)
+        passes = min(DEAR_PASSES, max_iterations)
         terms = refined(Folding(core), terms, tolerance, passes)
         best = min(terms, fibers, key=lambda terms: terms.relative_error)
         return in_bases(best, bases)
-    # Passes over so small a core hardly count.
-    folding = Folding(core.astype(np.float64))
     starts = [
         of_rank(fibers, rank, generator),
         of_rank(_diagonal_terms(core.shape), rank, generator),
         _random_terms(core.shape, rank, generator),
     ]
-    found = []
-    for terms in starts:
-        terms = refined(
-            folding, terms, START_TOLERANCE * tolerance, max_iterations
-        )
-        terms = in_bases(terms, bases)
-        if core.size < tensor.size:
-            trial = (tolerance, min(TRIAL_PASSES, max_iterations), goal)
-            terms = refined_in_stages(tensor, terms, trial)
-        found.append(terms)
-    return min(found, key=lambda terms: terms.relative_error)
+    passes = max(LEAST_TRIAL_PASSES, TRIAL_WORK // (core.size * rank))
+    passes = min(passes, max_iterations)
+    tolerance *= START_TOLERANCE
+    tried = [
+        refined_in_stages(core, terms, (tolerance, passes, 0.0))
+        for terms in starts
+    ]
+    best = min(tried, key=lambda terms: terms.relative_error)
+    best = refined_in_stages(core, best, (tolerance, max_iterations, 0.0))
+    return in_bases(best, bases)
 
 
 def compressed(tensor: np.ndarray, sizes):

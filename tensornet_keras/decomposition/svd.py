@@ -17,6 +17,8 @@ from tensornet_keras.decomposition.unfolding import Unfolding
 
 # Matrices of at most this many numbers go to LAPACK in float64 as they are.
 SMALL_SIZE = 2**18
+# From this shorter side on a Gram matrix costs less than LAPACK's SVD.
+LEAST_GRAM_SIDE = 64
 # Below this shorter side a Gram matrix costs less than sampling.
 LEAST_SAMPLED_SIDE = 1025
 OVERSAMPLING = 10
@@ -88,9 +90,12 @@ def left_svd(unfolding: Unfolding, rank: int | None = None, seed: int = 0):
         with threads_for(width):
             return _sampled(unfolding, rank, seed)
     with threads_for(rows):
+        short = unfolding.dtype == np.float32
+        if short and rows >= LEAST_GRAM_SIDE:
+            return _by_gram(unfolding, rank)
         if rows * unfolding.columns <= SMALL_SIZE:
             return _by_triangle(_triangle(unfolding.whole(np.float64)), rank)
-        if unfolding.dtype == np.float32:
+        if short:
             return _by_gram(unfolding, rank)
         return _by_triangle(_blocked_triangle(unfolding), rank)
 

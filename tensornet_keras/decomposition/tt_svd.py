@@ -22,6 +22,7 @@ from tensornet_keras.decomposition.residual import (
     relative_error,
 )
 from tensornet_keras.decomposition.svd import (
+    LEAST_GRAM_SIDE,
     SMALL_SIZE,
     left_svd,
     split,
@@ -207,11 +208,13 @@ def _small_sweep(rest: np.ndarray, sizes, limits, tail):
     rest = rest.reshape(len(rest), -1)
     for size, limit in zip(sizes, limits, strict=True):
         bond = len(rest)
-        u, values, vt = truncated_svd(
-            rest.reshape(bond * size, -1), limit, tail
-        )
+        matrix = rest.reshape(bond * size, -1)
+        if matrix.dtype == np.float32 and min(matrix.shape) >= LEAST_GRAM_SIDE:
+            u, rest = split(Unfolding(matrix), limit, tail)
+        else:
+            u, values, vt = truncated_svd(matrix, limit, tail)
+            rest = values[:, None] * vt
         cores.append(u.reshape(bond, size, -1))
-        rest = values[:, None] * vt
     return cores, rest
 
 

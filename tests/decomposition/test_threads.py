@@ -36,3 +36,37 @@ def test_without_threadpoolctl_nothing_is_limited(monkeypatch):
             assert np.ones((2, 2)).sum() == 4.0
     finally:
         threads._controller.cache_clear()
+
+
+@pytest.mark.parametrize("rows", [1, 3, 1000])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_product_in_parts_is_the_product(monkeypatch, rows, transposed):
+    monkeypatch.setattr(threads, "LEAST_SHARED_WORK", 8)
+    monkeypatch.setattr(threads, "_cores", lambda: 4)
+    rng = np.random.default_rng(0)
+    left = rng.standard_normal((8, rows)).T if transposed else None
+    left = rng.standard_normal((rows, 8)) if left is None else left
+    right = rng.standard_normal((8, 5)).astype("float32")
+    with threads.products_for(8) as multiply:
+        found = multiply(left, right)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, left @ right, rtol=1e-12)
+
+
+def test_long_products_are_shared_and_short_ones_are_not(monkeypatch):
+    pytest.importorskip("threadpoolctl")
+    monkeypatch.setattr(threads, "LEAST_SHARED_WORK", 2**12)
+    monkeypatch.setattr(threads, "_cores", lambda: 2)
+    tasks = []
+    submit = threads.ThreadPoolExecutor.submit
+
+    def recorded(pool, *args):
+        tasks.append(args)
+        return submit(pool, *args)
+
+    monkeypatch.setattr(threads.ThreadPoolExecutor, "submit", recorded)
+    with threads.products_for(8) as multiply:
+        multiply(np.ones((8, 8)), np.ones((8, 8)))
+        assert not tasks
+        multiply(np.ones((256, 8)), np.ones((8, 8)))
+        assert len(tasks) == 1

@@ -23,7 +23,7 @@ def test_every_suite_runs_in_seconds(suite, tmp_path, capsys):
     assert result["smoke"]
     for row in result["rows"]:
         others = set(row["sides"]) - {"ours"}
-        assert set(row["ratios"]) == {f"{name} / ours" for name in others}
+        assert set(row["ratios"]) >= {f"{name} / ours" for name in others}
         assert all(one["median"] > 0 for one in row["sides"].values())
 
 
