@@ -97,6 +97,8 @@ def convert(
                 outcome.formats,
                 outcome.relative_error,
                 outcome.converged,
+                # A search of modes spends the rank's share in any other way.
+                not search_modes and outcome.is_cut(format),
             )
         else:
             row = LayerRow.kept(path_of(layer), layer, outcome)

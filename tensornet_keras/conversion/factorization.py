@@ -61,6 +61,23 @@ class Factorization:
         """Whether every decomposition met its tolerance or its error."""
         return all(part.converged for part in self.parts)
 
+    def is_cut(self, wanted: Format) -> bool:
+        """Whether a bond carries less than the rank that was asked for.
+
+        Args:
+            wanted: The format as it was given. Only a rank of whole numbers
+                asks for one.
+        """
+        rank = wanted.rank
+        if isinstance(rank, int):
+            least = wanted.rounded_up(rank)
+            return any(
+                r < least for format in self.formats for r in format.rank
+            )
+        if isinstance(rank, tuple):
+            return any(format.rank != rank for format in self.formats)
+        return False
+
     def meets(self, error: float) -> bool:
         """Whether every kernel is within an error, but for rounding.
 

@@ -39,6 +39,8 @@ class LayerRow:
             of the kernels; `None` if kept.
         converged: Whether an iterative decomposition met its tolerance;
             `True` for the others, `None` if kept.
+        cut: Whether a rank asked for is more than a bond can carry, and was
+            cut to that.
     """
 
     path: str
@@ -52,6 +54,7 @@ class LayerRow:
     ranks: tuple[int, ...] | None = None
     relative_error: float | None = None
     converged: bool | None = None
+    cut: bool = False
 
     @classmethod
     def kept(cls, path: str, layer, reason: str) -> LayerRow:
@@ -74,6 +77,7 @@ class LayerRow:
         formats: tuple[Format, ...],
         relative_error: float,
         converged: bool = True,
+        cut: bool = False,
     ) -> LayerRow:
         """The row of a layer that gets a factorized twin.
 
@@ -83,6 +87,7 @@ class LayerRow:
             formats: The bound format of each kernel.
             relative_error: Relative error of the kernels.
             converged: Whether iterative decompositions met their tolerance.
+            cut: Whether a rank was cut to what its bond can carry.
         """
         before = layer.count_params()
         saved = (format.dense_params - format.num_params for format in formats)
@@ -98,6 +103,7 @@ class LayerRow:
             tuple(rank for format in formats for rank in format.rank),
             relative_error,
             converged,
+            cut,
         )
 
 
@@ -187,7 +193,7 @@ def _cells(row: LayerRow) -> list[str]:
     else:
         action = f"{REPLACED}: {row.format}"
         modes = row.modes
-        ranks = " ".join(map(str, row.ranks))
+        ranks = " ".join(map(str, row.ranks)) + (" (cut)" if row.cut else "")
         ratio = f"{row.params_before / max(1, row.params_after):.2f}"
         error = f"{row.relative_error:.3g}"
         if row.converged is False:

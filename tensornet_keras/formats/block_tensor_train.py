@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-from tensornet_keras.formats.modes import WIDEST_MODE, most_even_split
+from tensornet_keras.formats.modes import even_split
 from tensornet_keras.formats.tensorized import TensorizedFormat
 from tensornet_keras.network import Leg, TensorNetwork
 
@@ -88,8 +88,8 @@ class BlockTensorTrain(TensorizedFormat):
 
     def _chosen_modes(self, input_dims, output_dims, window):
         # Few blocks of many numbers: the smaller modes are the shared ones.
-        inputs = _two_modes(math.prod(input_dims))
-        return inputs[::-1], _two_modes(math.prod(output_dims))
+        inputs = even_split(math.prod(input_dims), 2)
+        return inputs[::-1], even_split(math.prod(output_dims), 2)
 
     def _check_mode_counts(self) -> None:
         for name in ("input_modes", "output_modes"):
@@ -100,12 +100,3 @@ class BlockTensorTrain(TensorizedFormat):
                     f"Received: {name}={modes}. "
                     "Pass two factors of the size, such as (32, 32)."
                 )
-
-
-def _two_modes(size: int) -> tuple[int, ...]:
-    """Two even factors, the larger first, of this size or the next."""
-    while True:
-        modes = most_even_split(size, 2)
-        if modes[0] <= WIDEST_MODE * math.sqrt(size):
-            return modes
-        size += 1

@@ -16,15 +16,13 @@ from typing import ClassVar
 from tensornet_keras import validation
 from tensornet_keras.formats.modes import (
     choose_modes,
-    most_even_split,
+    even_split,
     natural_modes,
 )
 from tensornet_keras.formats.tensorized import TensorizedFormat
 from tensornet_keras.network import Leg, TensorNetwork
 
 MOST_CHOSEN_MODES = 3
-# A split counts as even when no mode exceeds this multiple of their mean.
-WIDEST_MODE = 2.0
 BOND = "r1"
 
 
@@ -173,22 +171,3 @@ def _few_modes(size: int) -> tuple[int, ...]:
     if len(modes) <= MOST_CHOSEN_MODES:
         return modes
     return even_split(size, MOST_CHOSEN_MODES)
-
-
-def even_split(size: int, number: int) -> tuple[int, ...]:
-    """An even split of the size, or of the next one that has such a split.
-
-    Args:
-        size: The least product of the factors.
-        number: How many factors.
-
-    Returns:
-        The factors, the largest first; none is more than twice their
-        geometric mean.
-    """
-    bound = WIDEST_MODE * size ** (1 / number)
-    while True:
-        modes = most_even_split(size, number)
-        if modes[0] <= bound:
-            return modes
-        size += 1

@@ -14,7 +14,7 @@ from typing import ClassVar, Self
 
 from tensornet_keras import validation
 from tensornet_keras.formats.equation import Equation, connected
-from tensornet_keras.formats.modes import WIDEST_MODE, most_even_split
+from tensornet_keras.formats.modes import even_split
 from tensornet_keras.formats.tensorized import TensorizedFormat
 from tensornet_keras.network import Leg, TensorNetwork
 
@@ -198,7 +198,7 @@ class EinsumNetwork(TensorizedFormat):
     def _chosen_modes(self, input_dims, output_dims, window):
         del window
         return tuple(
-            _even_modes(math.prod(dims), len(self._parsed.legs(letter)))
+            even_split(math.prod(dims), len(self._parsed.legs(letter)))
             for dims, letter in ((input_dims, "i"), (output_dims, "j"))
         )
 
@@ -272,12 +272,3 @@ def _best_cut(weights: list[int], first: int, second: int) -> int:
         if number not in (first, second):
             sides |= {side * weight for side in sides}
     return max(min(side, total // side) for side in sides)
-
-
-def _even_modes(size: int, number: int) -> tuple[int, ...]:
-    """An even split into exactly so many modes, padded if there is none."""
-    while True:
-        modes = most_even_split(size, number)
-        if modes[0] <= WIDEST_MODE * size ** (1 / number):
-            return modes
-        size += 1

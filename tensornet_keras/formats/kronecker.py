@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-from tensornet_keras.formats.cp import BOND, even_split
+from tensornet_keras.formats.cp import BOND
+from tensornet_keras.formats.modes import even_split
 from tensornet_keras.formats.tensorized import TensorizedFormat
 from tensornet_keras.network import Leg, TensorNetwork
 

@@ -154,8 +154,20 @@ def _even_modes(size: int, most: int) -> tuple[int, ...]:
     number = 1
     while number < most and LEAST_MEAN_MODE ** (number + 1) <= size:
         number += 1
-    if number == 1:
-        return (size,)
+    return even_split(size, number)
+
+
+def even_split(size: int, number: int) -> tuple[int, ...]:
+    """An even split of the size, or of the next one that has such a split.
+
+    Args:
+        size: The least product of the factors.
+        number: How many factors.
+
+    Returns:
+        The factors, the largest first; none is more than twice their
+        geometric mean.
+    """
     bound = WIDEST_MODE * size ** (1 / number)
     while True:
         modes = most_even_split(size, number)

@@ -14,8 +14,7 @@ from typing import ClassVar
 
 from tensornet_keras.formats.modes import (
     LEAST_MEAN_MODE,
-    WIDEST_MODE,
-    most_even_split,
+    even_split,
 )
 from tensornet_keras.formats.tensorized import TensorizedFormat
 from tensornet_keras.network import Leg, TensorNetwork
@@ -118,7 +117,4 @@ def _at_most_two_modes(size: int) -> tuple[int, ...]:
     """The most even split of the size, padded where it has no even one."""
     if size < LEAST_MEAN_MODE**2:
         return (size,)
-    bound = WIDEST_MODE * math.sqrt(size)
-    while most_even_split(size, 2)[0] > bound:
-        size += 1
-    return most_even_split(size, 2)
+    return even_split(size, 2)

@@ -24,6 +24,7 @@ from tensornet_keras.contraction.execute import dense_kernel, execute
 from tensornet_keras.layers.arguments import refuse, trainable_format
 from tensornet_keras.layers.initializers import (
     check_initializer,
+    holding,
     initial_cores,
 )
 from tensornet_keras.layers.switches import (
@@ -301,7 +302,7 @@ class FactorizedLayer(keras.layers.Layer):
             self.add_weight(
                 name=f"core_{number}",
                 shape=array.shape,
-                initializer=_holding(array / self._scales[number]),
+                initializer=holding(array / self._scales[number]),
                 regularizer=self._regularizer_of(number),
                 autocast=False,
             )
@@ -340,8 +341,3 @@ class FactorizedLayer(keras.layers.Layer):
             recompute=self.recompute,
         )
         return config
-
-
-def _holding(array):
-    """An initializer that fills a variable with this array."""
-    return lambda shape, dtype=None: ops.convert_to_tensor(array, dtype=dtype)

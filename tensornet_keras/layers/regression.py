@@ -25,6 +25,8 @@ from tensornet_keras.network import Leg, TensorNetwork
 class _TensorLayer(FactorizedLayer):
     """What both layers share: an input of several axes, all contracted."""
 
+    _output_dims: tuple[int, ...]
+
     def call(self, inputs, training=None):
         inputs = ops.cast(inputs, self.compute_dtype)
         plan = self._plan_for(inputs.shape)
@@ -43,10 +45,6 @@ class _TensorLayer(FactorizedLayer):
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], *self._output_dims)
-
-    @property
-    def _output_dims(self) -> tuple[int, ...]:
-        raise NotImplementedError
 
     def _build_for(self, input_shape) -> None:
         """Adds the cores and the bias for inputs of this shape."""
@@ -128,6 +126,7 @@ class TensorRegression(_TensorLayer):
             format, activation=activation, use_bias=use_bias, **kwargs
         )
         self.units = validation.positive_integer(units, "units")
+        self._output_dims = (self.units,)
 
     def build(self, input_shape):
         _refuse_unknown(input_shape)
@@ -135,10 +134,6 @@ class TensorRegression(_TensorLayer):
             self.format, tuple(input_shape[1:]), self.units
         )
         self._build_for(input_shape)
-
-    @property
-    def _output_dims(self) -> tuple[int, ...]:
-        return (self.units,)
 
     def get_config(self):
         return {**super().get_config(), "units": self.units}
@@ -264,24 +259,22 @@ class TensorContraction(_TensorLayer):
             use_bias=use_bias,
             **kwargs,
         )
-        self._shape = validation.integer_tuple(output_shape, "output_shape")
+        self._output_dims = validation.integer_tuple(
+            output_shape, "output_shape"
+        )
 
     def build(self, input_shape):
         _refuse_unknown(input_shape)
-        if len(input_shape) != len(self._shape) + 1:
+        if len(input_shape) != len(self._output_dims) + 1:
             raise ValueError(
                 "`output_shape` must have one size for every mode of the "
-                f"input. Received: output_shape={self._shape} for "
+                f"input. Received: output_shape={self._output_dims} for "
                 f"input_shape={tuple(input_shape)}. "
                 f"Pass {len(input_shape) - 1} sizes."
             )
         self._build_for(input_shape)
 
-    @property
-    def _output_dims(self) -> tuple[int, ...]:
-        return self._shape
-
     def get_config(self):
         config = super().get_config()
         del config["format"]
-        return {**config, "output_shape": self._shape}
+        return {**config, "output_shape": self._output_dims}

@@ -152,3 +152,36 @@ def test_a_report_needs_a_folder_that_is_there(conversion, tmp_path):
         conversion[1].save(tmp_path / "missing" / "report.json")
     with pytest.raises(ValueError, match="must be a file, not a folder"):
         conversion[1].save(tmp_path)
+
+
+def one_layer_report(format, **how):
+    model = keras.Sequential([keras.Input((16,)), layers.Dense(12)])
+    _, report = tk.convert(model, format, min_compression=0.0, **how)
+    return report
+
+
+@pytest.mark.parametrize(
+    ("format", "ranks", "cut"),
+    [
+        (tk.formats.LowRank(12), (12,), False),
+        (tk.formats.LowRank(13), (12,), True),
+        (tk.formats.LowRank(9, rank_multiple=8), (12,), True),
+        (tk.formats.LowRank(7, rank_multiple=8), (8,), False),
+        (tk.formats.LowRank(0.5), (3,), False),
+        (tk.formats.TensorTrain(6, (4, 4), (4, 3)), (6,), False),
+        (tk.formats.TensorTrain((99,), (4, 4), (4, 3)), (12,), True),
+    ],
+)
+def test_a_rank_above_the_attainable_is_cut_and_reported(format, ranks, cut):
+    report = one_layer_report(format)
+    (row,) = report.replaced
+    assert (row.ranks, row.cut) == (ranks, cut)
+    assert report.to_dict()["layers"][0]["cut"] is cut
+    assert ("(cut)" in str(report)) is cut
+
+
+def test_a_search_of_modes_cuts_no_rank():
+    (row,) = one_layer_report(
+        tk.formats.TensorTrain(12), search_modes=True
+    ).replaced
+    assert not row.cut
