@@ -17,7 +17,7 @@ from tests.laws.oracles import (
     random_array,
     random_cores,
 )
-from tests.laws.tracing import traced
+from tests.laws.tracing import every_plan
 
 SIZES = {"i": 3, "j": 2, "w": 3}
 KINDS = {"i": "in", "j": "out", "w": "window"}
@@ -81,10 +81,7 @@ def test_every_plan_of_a_matrix(name):
     cores = random_cores(network)
     inputs = random_array((2, 3, network.input_size))
     expected = inputs.astype("float64") @ dense_weight(network, cores)
-    outputs = traced(
-        lambda x: [execute(plan, x, cores) for plan in candidates(network)],
-        inputs,
-    )
+    outputs = every_plan(network, cores, inputs)
     assert len(outputs) > 1
     for output in outputs:
         assert_close(output, expected)
@@ -100,13 +97,7 @@ def test_every_plan_of_a_kernel(name, padding):
     extents = (6, 7, 5)[:axes]
     inputs = random_array((2, *extents, network.input_size))
     expected = keras_convolution(inputs, dense_weight(network, cores), how)
-    outputs = traced(
-        lambda x: [
-            execute(plan, x, cores, how) for plan in candidates(network)
-        ],
-        inputs,
-    )
-    for output in outputs:
+    for output in every_plan(network, cores, inputs, how):
         assert_close(output, expected)
 
 
@@ -120,13 +111,7 @@ def test_axes_slide_each_in_their_own_way(name, strides, dilation_rate):
     how = Convolution(strides, "same", dilation_rate)
     inputs = random_array((2, 6, 7, network.input_size))
     expected = keras_convolution(inputs, dense_weight(network, cores), how)
-    outputs = traced(
-        lambda x: [
-            execute(plan, x, cores, how) for plan in candidates(network)
-        ],
-        inputs,
-    )
-    for output in outputs:
+    for output in every_plan(network, cores, inputs, how):
         assert_close(output, expected)
 
 
@@ -178,11 +163,7 @@ def test_a_window_made_batch_legs_is_a_stack_of_matrices(name):
     weight = dense_weight(network, cores)
     inputs = random_array((5, *weight.shape[:-1]))
     expected = np.einsum("nvwi,vwij->nvwj", inputs, weight)
-    outputs = traced(
-        lambda x: [execute(plan, x, cores) for plan in candidates(network)],
-        inputs,
-    )
-    for output in outputs:
+    for output in every_plan(network, cores, inputs):
         assert_close(output, expected)
 
 

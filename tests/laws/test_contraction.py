@@ -7,7 +7,6 @@ from tensornet_keras.contraction import candidates, kernel_plan
 from tensornet_keras.contraction.execute import (
     Convolution,
     dense_kernel,
-    execute,
 )
 from tensornet_keras.contraction.plan import Matmul, Transpose
 from tests.laws.examples import examples_of_every_format
@@ -17,7 +16,7 @@ from tests.laws.oracles import (
     random_array,
     random_cores,
 )
-from tests.laws.tracing import traced, traced_with_unknown_sizes
+from tests.laws.tracing import every_plan, traced_with_unknown_sizes
 
 every_format = pytest.mark.parametrize(
     "format", examples_of_every_format(), ids=str
@@ -71,13 +70,7 @@ def test_every_plan_contracts_to_the_same_numbers(format):
     inputs = inputs_of(format, (3,))
     how = sliding(format, padding="same")
     expected = dense_output(inputs, dense_weight(network, cores), how)
-    outputs = traced(
-        lambda x: [
-            execute(plan, x, cores, how) for plan in candidates(network)
-        ],
-        inputs,
-    )
-    for output in outputs:
+    for output in every_plan(network, cores, inputs, how):
         assert_close(output, expected)
 
 
@@ -88,13 +81,9 @@ def test_every_plan_takes_leading_axes_of_unknown_size(format):
     inputs = inputs_of(format, (2, 3))
     how = sliding(format, padding="same", strides=2)
     expected = dense_output(inputs, dense_weight(network, cores), how)
-    outputs = traced_with_unknown_sizes(
-        lambda x: [
-            execute(plan, x, cores, how) for plan in candidates(network)
-        ],
-        inputs,
-    )
-    for output in outputs:
+    for output in every_plan(
+        network, cores, inputs, how, traced_with_unknown_sizes
+    ):
         assert_close(output, expected)
 
 

@@ -1,6 +1,8 @@
 """Runs functions of tensors the way each backend compiles them."""
 
 from tensornet_keras import backend
+from tensornet_keras.contraction import candidates
+from tensornet_keras.contraction.execute import execute
 
 
 def traced(function, inputs):
@@ -8,6 +10,16 @@ def traced(function, inputs):
     if backend.name() == "jax":
         function = backend.compiled(function)
     return function(inputs)
+
+
+def every_plan(network, cores, inputs, how=None, traced=traced):
+    """What each plan of a network makes of the inputs, one after another."""
+    return traced(
+        lambda x: [
+            execute(plan, x, cores, how) for plan in candidates(network)
+        ],
+        inputs,
+    )
 
 
 def traced_with_unknown_sizes(function, inputs):
