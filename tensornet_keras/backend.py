@@ -12,7 +12,7 @@ def name():
     return keras.backend.backend()
 
 
-def compiled(function):
+def compiled(function, xla=False):
     """Compiles a function of tensors the way the backend does.
 
     Timings compare compiled functions, since that is how layers run inside
@@ -21,6 +21,8 @@ def compiled(function):
 
     Args:
         function: A function of tensors that returns tensors.
+        xla: Whether TensorFlow compiles by XLA too, as Keras does in `fit`
+            and `predict` unless told otherwise. JAX always does.
 
     Returns:
         A function of the same arguments.
@@ -36,7 +38,7 @@ def compiled(function):
         import tensorflow as tf
 
         # Keras and our own code branch on Python values only.
-        return tf.function(function, autograph=False)
+        return tf.function(function, autograph=False, jit_compile=xla)
     if name() == "jax":
         import jax
 

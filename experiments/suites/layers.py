@@ -12,12 +12,13 @@ from tensornet_keras import backend
 from ..timing import interleave
 
 
-def layer_call(layer, x):
+def layer_call(layer, x, xla=False):
     """A timed call of a built layer.
 
     Args:
         layer: A built Keras layer without state of its own.
         x: Its input.
+        xla: Whether TensorFlow compiles by XLA.
 
     Returns:
         A function without arguments.
@@ -28,20 +29,21 @@ def layer_call(layer, x):
         outputs, _ = layer.stateless_call(weights, [], inputs)
         return outputs
 
-    return timed_call(function, x, *values)
+    return timed_call(function, x, *values, xla=xla)
 
 
-def timed_call(function, *arguments):
+def timed_call(function, *arguments, xla=False):
     """Compiles a function for its arguments; the call waits for the result.
 
     Args:
         function: A function of tensors.
         arguments: The tensors.
+        xla: Whether TensorFlow compiles by XLA.
 
     Returns:
         A function without arguments.
     """
-    compiled = backend.compiled(function)
+    compiled = backend.compiled(function, xla)
     arguments = [ops.convert_to_tensor(value) for value in arguments]
     return lambda: backend.synchronize(compiled(*arguments))
 

@@ -30,6 +30,8 @@ class Case:
 
 CASES = (Case(500), Case(784), Case(500, rank=32), Case(500, batch=1))
 SMOKE_CASES = (Case(6, rank=2, batch=3, units=2),)
+# Keras compiles by XLA in `fit` and `predict`, unless told otherwise.
+OURS = {"ours": True, "ours, without XLA": False}
 # Options of tensorkrowch: stacking, and the matrices one after another.
 OPTIONS = {
     "tensorkrowch": (True, False),
@@ -44,8 +46,8 @@ def run(smoke):
         x = 0.5 + 0.1 * random_input((case.batch, case.features))
         ours = tk.layers.MPSLayer(case.units, case.rank, seed=0)
         ours.build(x.shape)
-        forward = {"ours": layer_call(ours, x)}
-        both = {"ours": gradient_call(ours, x)}
+        forward = {name: layer_call(ours, x, xla) for name, xla in OURS.items()}
+        both = {name: gradient_call(ours, x, xla) for name, xla in OURS.items()}
         facts = {
             "batch": case.batch,
             "parameters": ours.count_params(),
@@ -60,12 +62,13 @@ def run(smoke):
         yield timed_row(f"{title}, with gradients", both, facts, smoke)
 
 
-def gradient_call(layer, x):
+def gradient_call(layer, x, xla=False):
     """A timed call of a layer's mean square and its gradients.
 
     Args:
         layer: A built layer without state of its own.
         x: Its input.
+        xla: Whether TensorFlow compiles by XLA.
 
     Returns:
         A function without arguments.
@@ -80,7 +83,7 @@ def gradient_call(layer, x):
         return ops.concatenate([ops.reshape(one, (-1,)) for one in found])
 
     values = [v.value for v in layer.trainable_variables]
-    return timed_call(function, x, *values)
+    return timed_call(function, x, *values, xla=xla)
 
 
 def _theirs(ours, x):
