@@ -27,6 +27,7 @@ class Machine:
         thin: Extents of (rows, columns, contracted) at which a product runs
             at half the rate.
         itemsize: Bytes of a number.
+        cache_bytes: Bytes that stay near the processor between two steps.
     """
 
     multiply_adds: float = 6e10
@@ -37,6 +38,7 @@ class Machine:
     window_adds: float = 6e9
     thin: tuple[float, float, float] = (8.0, 12.0, 12.0)
     itemsize: int = 4
+    cache_bytes: int = 2**20
 
 
 CPU = Machine()
@@ -88,6 +90,46 @@ def seconds(shapes: Shapes, machine: Machine = CPU) -> float:
         return _depthwise_seconds(shapes, machine)
     traffic = 2 * math.prod(shapes.operands[-1]) * machine.itemsize
     return traffic / machine.bytes_shuffled + machine.launch
+
+
+def training_seconds(shapes: Shapes, machine: Machine = CPU) -> float:
+    """Predicted time of a step and of its gradients.
+
+    Args:
+        shapes: Kind and shapes of the step.
+        machine: Rates of the device.
+    """
+    forward = seconds(shapes, machine)
+    if shapes.kind == "matmul":
+        return forward + sum(
+            seconds(Shapes("matmul", pair), machine)
+            for pair in _gradient_products(*shapes.operands)
+        )
+    products = shapes.kind in ("convolve", "depthwise")
+    return (3 if products else 2) * forward
+
+
+def _gradient_products(left, right):
+    """Shapes of the products that give the gradients of a product."""
+    stack, rows, contracted, columns = _product(left, right)
+    front = (stack,)
+    if len(left) == len(right):
+        front = front if len(left) > 2 else ()
+        return (
+            ((*front, rows, columns), (*front, columns, contracted)),
+            ((*front, contracted, rows), (*front, rows, columns)),
+        )
+    # A lone weight gathers what all products of the stack say of it.
+    if len(left) > len(right):
+        long = stack * rows
+        return (
+            ((long, columns), (columns, contracted)),
+            ((contracted, long), (long, columns)),
+        )
+    return (
+        ((rows, stack * columns), (stack * columns, contracted)),
+        ((contracted, rows), (*front, rows, columns)),
+    )
 
 
 def _product(left, right) -> tuple[int, int, int, int]:

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 import keras
 from keras import ops
 
-from tensornet_keras.contraction.plan import (
+from tensornet_keras.contraction.plan import Plan
+from tensornet_keras.contraction.search import kernel_plan
+from tensornet_keras.contraction.steps import (
     BATCH,
     IN,
     OUT,
@@ -22,13 +24,11 @@ from tensornet_keras.contraction.plan import (
     Gather,
     Groups,
     Matmul,
-    Plan,
     Resize,
     Transpose,
     after,
     before,
 )
-from tensornet_keras.contraction.search import kernel_plan
 from tensornet_keras.network import TensorNetwork
 
 SHORT_TYPES = ("float16", "bfloat16")

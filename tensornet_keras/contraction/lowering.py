@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tensornet_keras.contraction.plan import (
+from tensornet_keras.contraction.steps import (
     BATCH,
     IN,
     OUT,

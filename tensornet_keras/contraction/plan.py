@@ -1,136 +1,29 @@
 """Plans: the steps that contract a network with a layer's input.
 
-A plan is made of labels, not of numbers, so that one plan serves any batch.
 A step reads operands and writes one: first come the cores, then the input,
-then the result of each step. `BATCH` stands for all leading axes of the
-input, `before(axis)` and `after(axis)` for the positions along a spatial axis
-on either side of the window, `IN` and `OUT` for the layer's true input and
-output axis.
+then the result of each step.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from tensornet_keras.contraction import cost
+from tensornet_keras.contraction import cost, memory
+from tensornet_keras.contraction.steps import (
+    Convolve,
+    Gather,
+    Matmul,
+    Positions,
+    Step,
+    describe,
+    label_sizes,
+    step_shapes,
+)
+from tensornet_keras.contraction.trees import Order
 from tensornet_keras.network import TensorNetwork
 
-BATCH = "batch"
-IN = "in"
-OUT = "out"
-
-Labels = tuple[str, ...]
-Groups = tuple[Labels, ...]
-# Sizes of the spatial axes before and after the window; for a network without
-# a window, the rows per example, twice.
-Positions = tuple[tuple[int, ...], tuple[int, ...]]
-
-
-def before(axis: int) -> str:
-    """Label of the positions along a spatial axis that the window slides over.
-
-    Args:
-        axis: Number of the spatial axis.
-    """
-    return f"before{axis}"
-
-
-def after(axis: int) -> str:
-    """Label of the positions along a spatial axis that the window takes.
-
-    Args:
-        axis: Number of the spatial axis.
-    """
-    return f"after{axis}"
-
-
-@dataclass(frozen=True)
-class Step:
-    """One operation of a plan.
-
-    Args:
-        operands: Numbers of the operands read.
-        weight_only: Whether the input has no part in it, so that it can be
-            done once for all batches.
-    """
-
-    operands: tuple[int, ...]
-    weight_only: bool
-
-
-@dataclass(frozen=True)
-class Transpose(Step):
-    """A permutation of axes, of at most six after grouping.
-
-    Args:
-        groups: The operand's labels, grouped into axes.
-        axes: The permutation of these axes.
-    """
-
-    groups: Groups
-    axes: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Matmul(Step):
-    """A matrix product, of matrices or of stacks of matrices.
-
-    Args:
-        left: Labels of the left operand, grouped into 2 or 3 axes; the first
-            of three is a stack.
-        right: Labels of the right operand, likewise. Two stacks are the same
-            one.
-    """
-
-    left: Groups
-    right: Groups
-
-
-@dataclass(frozen=True)
-class Convolve(Step):
-    """A convolution of the input with a kernel, over some spatial axes.
-
-    Args:
-        inputs: Labels of the input: those that ride along with the batch,
-            one group per spatial axis, the channels.
-        kernel: Labels of the kernel: one group per spatial axis (an empty
-            one where it does not slide), contracted channels, new channels.
-        axes: The spatial axes over which it slides.
-        depthwise: Whether every channel has a window of its own. The last
-            group but one of the kernel is then the channels, the last what
-            each of them is multiplied into.
-    """
-
-    inputs: Groups
-    kernel: Groups
-    axes: tuple[int, ...]
-    depthwise: bool = False
-
-
-@dataclass(frozen=True)
-class Gather(Step):
-    """Rows of a table, one per id.
-
-    Args:
-        table: Labels of the table: those that ids index, the others.
-    """
-
-    table: Groups
-
-
-@dataclass(frozen=True)
-class Resize(Step):
-    """Zeros added to, or entries cut from, the end of axes.
-
-    Args:
-        groups: The operand's labels, grouped into axes.
-        sizes: Labels whose size each axis has afterwards, one group each.
-    """
-
-    groups: Groups
-    sizes: Groups
+INFERENCE, TRAINING, FROZEN = MODES = ("inference", "training", "frozen")
 
 
 @dataclass(frozen=True)
@@ -138,7 +31,8 @@ class Plan:
     """The steps that apply a network to a layer's input, and their cost.
 
     Print it to read it. `seconds` is the time that the cost model predicts
-    for one forward pass, `multiply_adds` counts the multiplications.
+    for one pass, `multiply_adds` counts the multiplications of the way
+    forward.
 
     Args:
         network: The network that is contracted.
@@ -151,6 +45,15 @@ class Plan:
         uses: How many inputs meet the same weights in one forward pass, as
             in a loop over time. The steps among the weights run once for all
             of them.
+        order: The trees of cores in the order in which they meet the input.
+        mode: What it is made for: `"inference"`, `"training"` (the way back
+            counts too) or `"frozen"` (what is done among the weights is done
+            already).
+        machine: The device whose rates predict the time.
+        tiles: Into how many equal parts the batch is cut; the input's steps
+            run part by part.
+        beyond: `(batch, plan)`: from this batch on the other plan is better,
+            where the batch is known only when the layer runs.
     """
 
     network: TensorNetwork
@@ -160,6 +63,11 @@ class Plan:
     positions: Positions = ((), ())
     rivals: tuple[tuple[str, float], ...] = ()
     uses: int = 1
+    order: Order = ()
+    mode: str = INFERENCE
+    machine: cost.Machine = cost.CPU
+    tiles: int = 1
+    beyond: tuple[int, Plan] | None = None
 
     @property
     def rebuilds(self) -> bool:
@@ -179,8 +87,8 @@ class Plan:
 
     @cached_property
     def sizes(self) -> dict[str, int]:
-        """Size of every label at the shown batch."""
-        return label_sizes(self.network, self.shown_batch, self.positions)
+        """Size of every label at the shown batch, in one part of it."""
+        return self._sizes_at(self.shown_batch)
 
     @property
     def multiply_adds(self) -> int:
@@ -200,33 +108,79 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """Predicted time of one forward pass at the shown batch."""
+        """Predicted time of one pass at the shown batch."""
         return self.seconds_at(self.shown_batch)
 
     def seconds_at(self, batch: int) -> float:
-        """Predicted time of one forward pass.
+        """Predicted time of one pass: forward, or in training both ways.
 
         Args:
             batch: The batch size.
         """
-        sizes = label_sizes(self.network, batch, self.positions)
+        if self.beyond and batch >= self.beyond[0]:
+            return self.beyond[1].seconds_at(batch)
+        sizes = self._sizes_at(batch)
         return sum(
-            self._runs(step) * cost.seconds(step_shapes(step, sizes))
+            self._runs(step) * self.seconds_of(step, sizes)
             for step in self.steps
         )
 
+    def seconds_of(self, step: Step, sizes: dict[str, int]) -> float:
+        """Predicted time of one run of a step.
+
+        Args:
+            step: A step of this plan.
+            sizes: Size of every label.
+        """
+        shapes = step_shapes(step, sizes)
+        if self.mode == TRAINING:
+            return cost.training_seconds(shapes, self.machine)
+        return cost.seconds(shapes, self.machine)
+
+    @property
+    def peak_bytes(self) -> int:
+        """Predicted memory beyond input and output at the shown batch."""
+        return self.peak_bytes_at(self.shown_batch)
+
+    def peak_bytes_at(self, batch: int) -> int:
+        """Predicted memory of one pass beyond its input and its output.
+
+        What is merged among the weights counts too, the cores do not. In
+        training it is what is kept for the way back and the gradients there.
+
+        Args:
+            batch: The batch size.
+        """
+        if self.beyond and batch >= self.beyond[0]:
+            return self.beyond[1].peak_bytes_at(batch)
+        given = len(self.network.cores) + 1
+        training = self.mode == TRAINING
+        # Every part of the batch is kept for the way back.
+        sizes = label_sizes(
+            self.network,
+            batch if training else -(-batch // self.tiles),
+            self.positions,
+        )
+        steps = memory.traffic(self.steps, sizes)
+        peak = memory.training_peak if training else memory.forward_peak
+        return self.machine.itemsize * peak(steps, given)
+
+    def _sizes_at(self, batch: int) -> dict[str, int]:
+        """Sizes of all labels in one part of a batch."""
+        part = -(-batch // self.tiles)
+        return label_sizes(self.network, part, self.positions)
+
     def _runs(self, step: Step) -> int:
-        """How often a step runs in one forward pass."""
-        return 1 if step.weight_only else self.uses
+        """How often a step runs in one pass."""
+        if step.weight_only:
+            return 0 if self.mode == FROZEN else 1
+        return self.uses * self.tiles
 
     def __str__(self) -> str:
-        known = "" if self.batch else ", unknown batch"
-        if self.uses > 1:
-            known += f", {self.uses} inputs"
         lines = [
             f"{self.title}: {self.multiply_adds:,} multiply-adds, "
             f"{self.seconds * 1e6:,.0f} us predicted at batch "
-            f"{self.shown_batch}{known}"
+            f"{self.shown_batch}{self._circumstances()}"
         ]
         for number, step in enumerate(self.steps, start=1):
             shapes = step_shapes(step, self.sizes)
@@ -235,58 +189,23 @@ class Plan:
                 f"{number:3d}  {once:7s}  {type(step).__name__.lower():9s}  "
                 f"{describe(shapes):48s}  "
                 f"{self.multiply_adds_of(step):>14,}  "
-                f"{cost.seconds(shapes) * 1e6:>10,.1f} us"
+                f"{self.seconds_of(step, self.sizes) * 1e6:>10,.1f} us"
             )
         lines += [
             f"     instead of {title}: {seconds * 1e6:,.0f} us"
             for title, seconds in self.rivals
         ]
+        if self.beyond:
+            batch, plan = self.beyond
+            lines.append(f"     from batch {batch} on: {plan.title}")
         return "\n".join(lines)
 
-
-def label_sizes(
-    network: TensorNetwork, batch: int, positions: Positions
-) -> dict[str, int]:
-    """Sizes of all labels of a plan of `network`, at one batch size."""
-    sizes = {IN: network.input_size, OUT: network.output_size}
-    axes = len(network.labels_of("window"))
-    rows = 1 if axes else math.prod(positions[0])
-    # Positions left out are single ones.
-    inner, outer = (side or (1,) * axes for side in positions)
-    for axis in range(axes):
-        sizes[before(axis)] = inner[axis]
-        sizes[after(axis)] = outer[axis]
-    return network.sizes | sizes | {BATCH: batch * rows}
-
-
-def group_sizes(groups: Groups, sizes: dict[str, int]) -> tuple[int, ...]:
-    """The shape that groups of labels have."""
-    return tuple(math.prod(sizes[label] for label in group) for group in groups)
-
-
-def step_shapes(step: Step, sizes: dict[str, int]) -> cost.Shapes:
-    """The numbers that the cost of a step depends on."""
-    if isinstance(step, Matmul):
-        left = group_sizes(step.left, sizes)
-        right = group_sizes(step.right, sizes)
-        return cost.Shapes("matmul", (left, right))
-    if isinstance(step, Convolve):
-        inputs = group_sizes(step.inputs, sizes)
-        kernel = group_sizes(step.kernel, sizes)
-        slid = [
-            (after(axis),) if axis in step.axes else group
-            for axis, group in enumerate(step.inputs[1:-1])
+    def _circumstances(self) -> str:
+        """What the plan was made for, as far as it is out of the ordinary."""
+        parts = [
+            "" if self.batch else "unknown batch",
+            f"{self.uses} inputs" if self.uses > 1 else "",
+            f"in {self.tiles} parts" if self.tiles > 1 else "",
+            "" if self.mode == INFERENCE else self.mode,
         ]
-        channels = math.prod(kernel[-2:]) if step.depthwise else kernel[-1]
-        outputs = (inputs[0], *group_sizes(tuple(slid), sizes), channels)
-        kind = "depthwise" if step.depthwise else "convolve"
-        return cost.Shapes(kind, (inputs, kernel, outputs))
-    if isinstance(step, Gather):
-        table = group_sizes(step.table, sizes)
-        return cost.Shapes("gather", (table, (sizes[BATCH], table[1])))
-    return cost.Shapes("move", (group_sizes(step.groups, sizes),))
-
-
-def describe(shapes: cost.Shapes) -> str:
-    """Shapes of a step on one line."""
-    return " @ ".join("x".join(map(str, shape)) for shape in shapes.operands)
+        return "".join(f", {part}" for part in parts if part)

@@ -1,29 +1,27 @@
-"""Search: the candidate orders of a network, and the fastest of them.
+"""Search: the candidate orders of a network.
 
 Three searches propose: rebuilding the dense kernel, every sweep (the cores
 grouped into consecutive runs, met from either end), and the trees of
-`opt_einsum`. Our own cost model ranks what they propose, by time.
+`opt_einsum`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 import opt_einsum
 
-from tensornet_keras import validation
 from tensornet_keras.contraction.lowering import (
     CannotLower,
     lower,
     lower_kernel,
 )
-from tensornet_keras.contraction.plan import (
+from tensornet_keras.contraction.plan import Plan
+from tensornet_keras.contraction.steps import (
     BATCH,
-    Plan,
     Positions,
     before,
     label_sizes,
@@ -36,7 +34,6 @@ BATCHES = tuple(2**exponent for exponent in range(11))
 # Chains longer than this are cut into at most MOST_RUNS runs.
 MOST_CORES_FOR_ALL_SWEEPS = 8
 MOST_RUNS = 4
-RIVALS = 3
 
 Search = Callable[[TensorNetwork], Iterator[tuple[str, Order]]]
 
@@ -123,7 +120,9 @@ def candidates(
     for order, title in proposed.items():
         with contextlib.suppress(CannotLower):
             steps = lower(network, order)
-            plans.append(Plan(network, title, steps, None, positions))
+            plans.append(
+                Plan(network, title, steps, positions=positions, order=order)
+            )
     return tuple(plans)
 
 
@@ -138,69 +137,6 @@ def _builds_table(network: TensorNetwork, order: Order) -> bool:
         )
         for tree in merged
     )
-
-
-@lru_cache(maxsize=4096)
-def plan_for(
-    network: TensorNetwork,
-    batch: int | None = None,
-    positions: Positions = ((), ()),
-    rebuild_only: bool = False,
-    uses: int = 1,
-) -> Plan:
-    """The plan that the cost model predicts to be the fastest.
-
-    With an unknown batch it is the plan whose worst ratio to the fastest one,
-    over the batch sizes 1, 2, 4, ... 1024, is the least.
-
-    Args:
-        network: The network to contract.
-        batch: Batch size, or `None` if it is unknown.
-        positions: Sizes of the spatial axes, before and after a convolution;
-            for a matrix, twice the rows per example (the axes between the
-            batch and the last one, multiplied).
-        rebuild_only: Whether only rebuilding the kernel can serve, as for a
-            grouped convolution.
-        uses: How many inputs meet the same weights in one forward pass, as
-            in a loop over time; the weights are merged once for all.
-
-    Returns:
-        The plan. Print it to see its steps and what it was chosen over.
-
-    Raises:
-        ValueError: If the batch is below 1.
-
-    Example:
-
-    >>> import tensornet_keras as tk
-    >>> from tensornet_keras.contraction import plan_for
-    >>> train = tk.formats.TensorTrain(rank=4).bind((1024,), (1024,))
-    >>> plan = plan_for(train.network, batch=32)
-    >>> plan.multiply_adds < 32 * train.dense_params
-    True
-    """
-    if batch is not None:
-        batch = validation.positive_integer(batch, "batch")
-    plans = candidates(network, positions)
-    if uses > 1:
-        plans = tuple(dataclasses.replace(plan, uses=uses) for plan in plans)
-    if rebuild_only:
-        plans = tuple(plan for plan in plans if plan.rebuilds)
-    batches = BATCHES if batch is None else (batch,)
-    times = [[plan.seconds_at(size) for size in batches] for plan in plans]
-    best = [min(column) for column in zip(*times, strict=True)]
-    regrets = [
-        max(time / least for time, least in zip(row, best, strict=True))
-        for row in times
-    ]
-    ranked = sorted(range(len(plans)), key=regrets.__getitem__)
-    winner = plans[ranked[0]]
-    shown = batch or winner.shown_batch
-    rivals = tuple(
-        (plans[n].title, plans[n].seconds_at(shown))
-        for n in ranked[1 : 1 + RIVALS]
-    )
-    return dataclasses.replace(winner, batch=batch, rivals=rivals)
 
 
 @lru_cache(maxsize=1024)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tensornet_keras.contraction.plan import Groups, Labels
+from tensornet_keras.contraction.steps import (
+    Groups,
+    Labels,
+)
 
 MOST_AXES = 6
 

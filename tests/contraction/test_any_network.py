@@ -8,7 +8,10 @@ from hypothesis import given, settings
 from tensornet_keras import backend
 from tensornet_keras.contraction import candidates
 from tensornet_keras.contraction.execute import Convolution, execute
-from tensornet_keras.contraction.plan import Convolve, Gather
+from tensornet_keras.contraction.steps import (
+    Convolve,
+    Gather,
+)
 from tensornet_keras.network import Leg, TensorNetwork
 from tests.contraction.networks import networks
 from tests.laws.oracles import (

@@ -10,7 +10,9 @@ from tensornet_keras.contraction.execute import (
     dense_kernel,
     execute,
 )
-from tensornet_keras.contraction.plan import Transpose
+from tensornet_keras.contraction.steps import (
+    Transpose,
+)
 from tensornet_keras.network import Leg, TensorNetwork
 from tests.contraction.networks import train
 from tests.laws.oracles import (

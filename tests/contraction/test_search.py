@@ -10,9 +10,12 @@ from tensornet_keras.contraction import (
     plan_for,
     search,
 )
+from tensornet_keras.contraction.choice import WORTH_A_SWITCH
 from tensornet_keras.contraction.lowering import lower
-from tensornet_keras.contraction.plan import Transpose
 from tensornet_keras.contraction.search import BATCHES, SEARCHES
+from tensornet_keras.contraction.steps import (
+    Transpose,
+)
 from tests.contraction.networks import VGG, train, trains
 
 # 3x3 convolutions of Garipov et al. 2016, and their images' positions.
@@ -42,7 +45,9 @@ def test_a_known_batch_takes_the_fastest_candidate(network, batch):
     chosen = plan_for(network, batch)
     assert chosen.batch == chosen.shown_batch == batch
     fastest = min(plan.seconds_at(batch) for plan in candidates(network))
-    assert chosen.seconds == pytest.approx(fastest)
+    assert chosen.seconds <= fastest * (1 + 1e-9)
+    if chosen.tiles == 1:
+        assert chosen.seconds == pytest.approx(fastest)
 
 
 @given(trains())
@@ -50,10 +55,14 @@ def test_an_unknown_batch_takes_the_least_worst_regret(network):
     plans = candidates(network)
     chosen = plan_for(network)
     assert chosen.batch is None
-    regrets = dict(
-        zip([p.steps for p in plans], worst_regrets(plans), strict=True)
-    )
-    assert regrets[chosen.steps] == pytest.approx(min(regrets.values()))
+    least = worst_regrets(plans).min()
+    seconds = [chosen.seconds_at(batch) for batch in BATCHES]
+    best = [min(p.seconds_at(batch) for p in plans) for batch in BATCHES]
+    worst = max(a / b for a, b in zip(seconds, best, strict=True))
+    if chosen.beyond is None:
+        assert worst == pytest.approx(least)
+    else:
+        assert worst * WORTH_A_SWITCH < least
 
 
 def test_an_unknown_batch_is_judged_over_one_to_a_thousand():

@@ -8,7 +8,10 @@ from tensornet_keras.contraction.execute import (
     Convolution,
     dense_kernel,
 )
-from tensornet_keras.contraction.plan import Matmul, Transpose
+from tensornet_keras.contraction.steps import (
+    Matmul,
+    Transpose,
+)
 from tests.laws.examples import examples_of_every_format
 from tests.laws.oracles import (
     assert_close,

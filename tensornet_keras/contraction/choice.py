@@ -1,0 +1,158 @@
+"""Choice: the fastest of a network's candidates, by the cost model.
+
+For a known batch the least predicted time counts, for an unknown one the
+least worst regret, by one plan or by two that share the batch sizes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import lru_cache
+
+import numpy as np
+
+from tensornet_keras import validation
+from tensornet_keras.contraction.cost import CPU, Machine
+from tensornet_keras.contraction.plan import INFERENCE, MODES, Plan
+from tensornet_keras.contraction.search import BATCHES, candidates
+from tensornet_keras.contraction.steps import Positions
+from tensornet_keras.network import TensorNetwork
+
+RIVALS = 3
+# A second plan for large batches must lower the worst regret by this factor.
+WORTH_A_SWITCH = 1.25
+# Parts that a batch may be cut into, and how many plans are tried in parts.
+PARTS = (2, 4, 8, 16)
+MOST_CUT = 4
+
+
+@lru_cache(maxsize=4096)
+def plan_for(
+    network: TensorNetwork,
+    batch: int | None = None,
+    positions: Positions = ((), ()),
+    rebuild_only: bool = False,
+    uses: int = 1,
+    *,
+    mode: str = INFERENCE,
+    machine: Machine = CPU,
+    max_memory: int | None = None,
+) -> Plan:
+    """The plan that the cost model predicts to be the fastest.
+
+    With an unknown batch it is the plan whose worst ratio to the fastest one,
+    over the batch sizes 1, 2, 4, ... 1024, is the least; or two, of which
+    `beyond` names the second, where that is much better than any single one.
+
+    Args:
+        network: The network to contract.
+        batch: Batch size, or `None` if it is unknown.
+        positions: Sizes of the spatial axes, before and after a convolution;
+            for a matrix, twice the rows per example (the axes between the
+            batch and the last one, multiplied).
+        rebuild_only: Whether only rebuilding the kernel can serve, as for a
+            grouped convolution.
+        uses: How many inputs meet the same weights in one forward pass, as
+            in a loop over time; the weights are merged once for all.
+        mode: What it is for: `"inference"`, `"training"` or `"frozen"`, where
+            nothing is left to do among the weights.
+        machine: The device whose rates predict the time.
+        max_memory: Most bytes that the plan may take beyond input and
+            output; of an unknown batch at 1024. `None` sets no limit.
+
+    Returns:
+        The plan. Print it to see its steps and what it was chosen over.
+
+    Raises:
+        ValueError: If the batch is below 1, the mode unknown, or no plan
+            keeps to the memory.
+
+    Example:
+
+    >>> import tensornet_keras as tk
+    >>> from tensornet_keras.contraction import plan_for
+    >>> train = tk.formats.TensorTrain(rank=4).bind((1024,), (1024,))
+    >>> plan = plan_for(train.network, batch=32)
+    >>> plan.multiply_adds < 32 * train.dense_params
+    True
+    """
+    if batch is not None:
+        batch = validation.positive_integer(batch, "batch")
+    validation.one_of(mode, MODES, "mode")
+    plans = [
+        dataclasses.replace(plan, uses=uses, mode=mode, machine=machine)
+        for plan in candidates(network, positions)
+        if plan.rebuilds or not rebuild_only
+    ]
+    if batch is not None:
+        plans += _in_parts(plans, batch)
+    if max_memory is not None:
+        plans = _within(plans, batch or BATCHES[-1], max_memory)
+    return _least_regret(plans, batch)
+
+
+def _least_regret(plans: list[Plan], batch: int | None) -> Plan:
+    """The best of some plans, with what it was chosen over."""
+    batches = BATCHES if batch is None else (batch,)
+    times = np.array(
+        [[plan.seconds_at(size) for size in batches] for plan in plans]
+    )
+    regrets = times / times.min(axis=0)
+    worst = regrets.max(axis=1)
+    ranked = np.argsort(worst, kind="stable")
+    winner = plans[ranked[0]]
+    shown = batch or winner.shown_batch
+    rivals = tuple(
+        (plans[n].title, plans[n].seconds_at(shown))
+        for n in ranked[1 : 1 + RIVALS]
+    )
+    if batch is None:
+        small, large, at, regret = _best_pair(regrets)
+        if worst[ranked[0]] > WORTH_A_SWITCH * regret:
+            winner = dataclasses.replace(
+                plans[small], beyond=(batches[at], plans[large])
+            )
+    return dataclasses.replace(winner, batch=batch, rivals=rivals)
+
+
+def _best_pair(regrets: np.ndarray) -> tuple[int, int, int, float]:
+    """Two plans, the batch at which to change, and their worst regret."""
+    pairs = []
+    for at in range(1, regrets.shape[1]):
+        sides = (regrets[:, :at].max(axis=1), regrets[:, at:].max(axis=1))
+        chosen = [int(side.argmin()) for side in sides]
+        worst = max(side.min() for side in sides)
+        pairs.append((*chosen, at, float(worst)))
+    return min(pairs, key=lambda pair: pair[-1])
+
+
+def _in_parts(plans: list[Plan], batch: int) -> list[Plan]:
+    """The leanest plans once more, with the batch cut into parts."""
+    parts = [n for n in PARTS if batch % n == 0]
+    large = [
+        plan
+        for plan in sorted(plans, key=lambda plan: plan.seconds_at(batch))
+        if plan.peak_bytes_at(batch) > plan.machine.cache_bytes
+    ]
+    return [
+        dataclasses.replace(plan, tiles=n)
+        for plan in large[:MOST_CUT]
+        for n in parts
+    ]
+
+
+def _within(plans: list[Plan], batch: int, max_memory: int) -> list[Plan]:
+    """The plans that keep to a memory."""
+    max_memory = validation.positive_integer(max_memory, "max_memory")
+    peaks = [plan.peak_bytes_at(batch) for plan in plans]
+    if min(peaks) > max_memory:
+        raise ValueError(
+            f"`max_memory` must be at least {min(peaks)} bytes at batch "
+            f"{batch}, the least that a plan takes. "
+            f"Received: max_memory={max_memory}. Raise it, or lower the batch."
+        )
+    return [
+        plan
+        for plan, peak in zip(plans, peaks, strict=True)
+        if peak <= max_memory
+    ]
