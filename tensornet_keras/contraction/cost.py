@@ -3,45 +3,100 @@
 Multiply-adds choose badly: thin products run far below the peak rate, and an
 intermediate larger than the input costs its bytes. So the time of a step is
 the larger of arithmetic and memory traffic, plus a fixed cost per operation.
-The rates below are typical of two cores of a server processor.
+The rates below are typical; `calibrate` measures those of a device.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Rates of a device.
+    """Rates of a device, in one type of numbers.
 
     Args:
         multiply_adds: Multiply-adds a second of a large matrix product.
+        half_long: Rows or columns, whichever are more, at which a product
+            runs at half the rate.
+        half_short: The same of whichever are fewer.
+        half_contracted: The same of the axis that is summed over.
         bytes_moved: Bytes a second read or written in order.
-        bytes_shuffled: Bytes a second when axes are permuted.
+        bytes_cached: The same, of the first `cache_bytes` of a step.
+        cache_bytes: Bytes that stay near the processor between two steps.
+        bytes_shuffled: Bytes a second when the last axis is permuted.
+        short_run: Bytes that stay together under a permutation at which the
+            time is the mean of moving them and shuffling them.
         launch: Seconds that starting an operation takes.
         stacked: Seconds that each product of a stack takes on top.
         window_adds: Multiply-adds a second of a depthwise convolution.
-        thin: Extents of (rows, columns, contracted) at which a product runs
-            at half the rate.
         itemsize: Bytes of a number.
-        cache_bytes: Bytes that stay near the processor between two steps.
     """
 
     multiply_adds: float = 6e10
+    half_long: float = 8.0
+    half_short: float = 12.0
+    half_contracted: float = 12.0
     bytes_moved: float = 1.2e10
+    bytes_cached: float = 1.2e10
+    cache_bytes: float = 2.0**20
     bytes_shuffled: float = 3e9
+    short_run: float = 256.0
     launch: float = 1.2e-5
     stacked: float = 1.5e-7
     window_adds: float = 6e9
-    thin: tuple[float, float, float] = (8.0, 12.0, 12.0)
-    itemsize: int = 4
-    cache_bytes: int = 2**20
+    itemsize: float = 4.0
+
+    def __post_init__(self):
+        for name, value in dataclasses.asdict(self).items():
+            number = isinstance(value, (int, float))
+            if not number or not math.isfinite(value) or value <= 0:
+                raise ValueError(
+                    "A rate of a device must be a number above 0. "
+                    f"Received: {name}={value!r}. "
+                    "Measure the rates with `calibrate`."
+                )
+
+    @classmethod
+    def from_dict(cls, rates: Mapping[str, float]) -> Machine:
+        """A machine from plain data, as `dataclasses.asdict` gives them.
+
+        Args:
+            rates: A number for every rate.
+
+        Raises:
+            ValueError: If a rate is missing, unknown or not above 0.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(rates, Mapping) or set(rates) != names:
+            raise ValueError(
+                f"A machine has the rates {', '.join(sorted(names))}. "
+                f"Received: rates={rates!r}. "
+                "Measure them with `calibrate`."
+            )
+        return cls(**rates)
 
 
 CPU = Machine()
+# One of a data centre; the arithmetic is that of float32 in TF32 products.
+GPU = Machine(
+    multiply_adds=1e14,
+    half_long=1024.0,
+    half_short=128.0,
+    half_contracted=64.0,
+    bytes_moved=2e12,
+    bytes_cached=5e12,
+    cache_bytes=3e7,
+    bytes_shuffled=1e12,
+    short_run=64.0,
+    launch=5e-6,
+    stacked=1e-9,
+    window_adds=1e12,
+)
 
 
 @dataclass(frozen=True)
@@ -53,10 +108,12 @@ class Shapes:
             (input, kernel, output), `"gather"` (table, output) or `"move"`
             (what is permuted or resized).
         operands: The shapes.
+        axes: The permutation of a move; empty if axes are resized.
     """
 
     kind: Literal["matmul", "convolve", "depthwise", "gather", "move"]
     operands: tuple[tuple[int, ...], ...]
+    axes: tuple[int, ...] = ()
 
 
 def multiply_adds(shapes: Shapes) -> int:
@@ -81,19 +138,15 @@ def seconds(shapes: Shapes, machine: Machine = CPU) -> float:
         shapes: Kind and shapes of the step.
         machine: Rates of the device.
     """
-    if shapes.kind == "matmul":
-        lone = len(shapes.operands[0]) != len(shapes.operands[1])
-        return _matmul_seconds(*_product(*shapes.operands), machine, lone)
-    if shapes.kind == "convolve":
-        return _convolve_seconds(*shapes.operands, machine)
-    if shapes.kind == "depthwise":
-        return _depthwise_seconds(shapes, machine)
-    traffic = 2 * math.prod(shapes.operands[-1]) * machine.itemsize
-    return traffic / machine.bytes_shuffled + machine.launch
+    return _work(shapes, machine) + machine.launch
 
 
 def training_seconds(shapes: Shapes, machine: Machine = CPU) -> float:
     """Predicted time of a step and of its gradients.
+
+    A product has two more products for gradients, a convolution two more
+    convolutions; what is moved is moved back, and rows that were gathered
+    are added up in a table.
 
     Args:
         shapes: Kind and shapes of the step.
@@ -101,35 +154,25 @@ def training_seconds(shapes: Shapes, machine: Machine = CPU) -> float:
     """
     forward = seconds(shapes, machine)
     if shapes.kind == "matmul":
-        return forward + sum(
-            seconds(Shapes("matmul", pair), machine)
-            for pair in _gradient_products(*shapes.operands)
-        )
-    products = shapes.kind in ("convolve", "depthwise")
-    return (3 if products else 2) * forward
+        return forward + _product_gradients(*shapes.operands, machine)
+    if shapes.kind == "gather":
+        table = math.prod(shapes.operands[0]) * machine.itemsize
+        return 2 * forward + _traffic(table, machine)
+    if shapes.kind == "move":
+        return 2 * forward
+    return 3 * forward
 
 
-def _gradient_products(left, right):
-    """Shapes of the products that give the gradients of a product."""
-    stack, rows, contracted, columns = _product(left, right)
-    front = (stack,)
-    if len(left) == len(right):
-        front = front if len(left) > 2 else ()
-        return (
-            ((*front, rows, columns), (*front, columns, contracted)),
-            ((*front, contracted, rows), (*front, rows, columns)),
-        )
-    # A lone weight gathers what all products of the stack say of it.
-    if len(left) > len(right):
-        long = stack * rows
-        return (
-            ((long, columns), (columns, contracted)),
-            ((contracted, long), (long, columns)),
-        )
-    return (
-        ((rows, stack * columns), (stack * columns, contracted)),
-        ((contracted, rows), (*front, rows, columns)),
-    )
+def _work(shapes: Shapes, machine: Machine) -> float:
+    """Time of a step that has started."""
+    if shapes.kind == "matmul":
+        lone = len(shapes.operands[0]) != len(shapes.operands[1])
+        return _matmul(*_product(*shapes.operands), machine, lone)
+    if shapes.kind == "convolve":
+        return _convolution(*shapes.operands, machine)
+    if shapes.kind == "depthwise":
+        return _depthwise(shapes, machine)
+    return _move(shapes, machine)
 
 
 def _product(left, right) -> tuple[int, int, int, int]:
@@ -138,43 +181,74 @@ def _product(left, right) -> tuple[int, int, int, int]:
     return stack, left[-2], left[-1], right[-1]
 
 
-def _matmul_seconds(
-    stack, rows, contracted, columns, machine, lone=True
-) -> float:
+def _traffic(size: float, machine: Machine) -> float:
+    """Time to read or write so many bytes in order."""
+    near = min(size, machine.cache_bytes)
+    return near / machine.bytes_cached + (size - near) / machine.bytes_moved
+
+
+def _matmul(stack, rows, contracted, columns, machine, lone=True) -> float:
     # Both orders of the operands run alike: rows and columns are sorted.
     short, long = sorted((rows, columns))
-    extents = (long, short, contracted)
-    rate = machine.multiply_adds * math.prod(
-        extent / (extent + half)
-        for extent, half in zip(extents, machine.thin, strict=True)
-    )
+    rate = machine.multiply_adds
+    rate *= long / (long + machine.half_long)
+    rate *= short / (short + machine.half_short)
+    rate *= contracted / (contracted + machine.half_contracted)
     arithmetic = stack * rows * contracted * columns / rate
-    numbers = rows * columns + contracted * max(rows, columns)
-    traffic = stack * numbers * machine.itemsize / machine.bytes_moved
     # A lone matrix is read once, however often it is used in a stack.
-    reads = 1 if lone else stack
-    traffic += (
-        reads * contracted * short * machine.itemsize / machine.bytes_moved
-    )
+    numbers = stack * (short * long + contracted * long)
+    numbers += (1 if lone else stack) * contracted * short
+    traffic = _traffic(numbers * machine.itemsize, machine)
     overhead = machine.stacked * stack if stack > 1 else 0.0
-    return max(arithmetic, traffic) + overhead + machine.launch
+    return max(arithmetic, traffic) + overhead
 
 
-def _convolve_seconds(inputs, kernel, outputs, machine) -> float:
+def _product_gradients(left, right, machine) -> float:
+    """Time of the two products that give the gradients of a product."""
+    stack, rows, contracted, columns = _product(left, right)
+    lone = len(left) != len(right)
+    by_left = _matmul(stack, rows, columns, contracted, machine, False)
+    by_right = _matmul(stack, contracted, rows, columns, machine, False)
+    added = 0.0
+    if lone and stack > 1:
+        # The gradients that a stack has for one matrix are added up.
+        weight = left if len(left) < len(right) else right
+        numbers = (stack + 1) * math.prod(weight)
+        added = _traffic(numbers * machine.itemsize, machine) + machine.launch
+    return by_left + by_right + added + 2 * machine.launch
+
+
+def _convolution(inputs, kernel, outputs, machine) -> float:
     *window, channels, filters = kernel
     batch, *positions, _ = outputs
     places = batch * math.prod(positions)
     patch = math.prod(window) * channels
-    product = _matmul_seconds(1, places, patch, filters, machine)
+    product = _matmul(1, places, patch, filters, machine)
     moved = math.prod(inputs) + math.prod(outputs)
     if math.prod(window) > 1:
         # The patches of few channels are gathered, not read in order.
         moved += places * patch / min(channels, 4)
-    return product + moved * machine.itemsize / machine.bytes_moved
+    return product + _traffic(moved * machine.itemsize, machine)
 
 
-def _depthwise_seconds(shapes, machine) -> float:
+def _depthwise(shapes, machine) -> float:
     inputs, _, outputs = shapes.operands
     moved = (math.prod(inputs) + math.prod(outputs)) * machine.itemsize
     arithmetic = multiply_adds(shapes) / machine.window_adds
-    return arithmetic + moved / machine.bytes_moved + machine.launch
+    return arithmetic + _traffic(moved, machine)
+
+
+def _move(shapes, machine) -> float:
+    """Time to permute or resize, or to gather rows of a table."""
+    shape = shapes.operands[-1]
+    # An axis of size one may stand anywhere.
+    axes = [axis for axis in shapes.axes if shape[axis] > 1]
+    if shapes.axes and axes == sorted(axes):
+        return 0.0
+    size = 2 * math.prod(shape) * machine.itemsize
+    last = max(axes, default=len(shape) - 1)
+    stays = not axes or axes[-1] == last
+    run = shape[last] * machine.itemsize if stays else 0
+    together = run / (run + machine.short_run)
+    shuffled = size / machine.bytes_shuffled
+    return together * _traffic(size, machine) + (1 - together) * shuffled

@@ -170,7 +170,8 @@ def step_shapes(step: Step, sizes: dict[str, int]) -> cost.Shapes:
     if isinstance(step, Gather):
         table = group_sizes(step.table, sizes)
         return cost.Shapes("gather", (table, (sizes[BATCH], table[1])))
-    return cost.Shapes("move", (group_sizes(step.groups, sizes),))
+    axes = step.axes if isinstance(step, Transpose) else ()
+    return cost.Shapes("move", (group_sizes(step.groups, sizes),), axes)
 
 
 def describe(shapes: cost.Shapes) -> str:
