@@ -78,6 +78,35 @@ def synchronize(tensor):
     return tensor
 
 
+def accelerator():
+    """The name of the device that tensors live on, if it is not the CPU.
+
+    Returns:
+        A name such as `"NVIDIA H200"`, or `None` on a CPU.
+    """
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        devices = tf.config.get_visible_devices("GPU")
+        if not devices:
+            return None
+        details = tf.config.experimental.get_device_details(devices[0])
+        return details.get("device_name", "GPU")
+    if name() == "jax":
+        import jax
+
+        platform = jax.default_backend()
+        return None if platform == "cpu" else jax.devices()[0].device_kind
+    if name() == "torch":
+        import torch
+
+        kind = keras.ops.zeros(()).device.type
+        if kind == "cuda":
+            return torch.cuda.get_device_name()
+        return None if kind == "cpu" else kind
+    raise _unknown_backend()
+
+
 def has_static_shapes():
     """Whether every size is known while a function is compiled."""
     return name() == "jax"

@@ -26,6 +26,11 @@ def test_synchronize_returns_the_tensor_it_waited_for():
     assert backend.synchronize(x) is x
 
 
+def test_an_accelerator_has_a_name_and_a_cpu_has_none():
+    name = backend.accelerator()
+    assert name is None or (isinstance(name, str) and name)
+
+
 def test_distinct_numbers_and_their_places():
     values = np.array([4, 7, 4, 4, 0], "int32")
     found, places = map(

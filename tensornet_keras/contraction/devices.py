@@ -1,0 +1,140 @@
+"""Devices: what runs the layers, its rates, and the names of its plans.
+
+Rates that `calibrate` measured are read from the user's cache folder, else
+typical ones of the kind of device serve. Nothing is measured here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import re
+from functools import lru_cache
+
+import tensornet_keras
+from tensornet_keras import backend
+from tensornet_keras.contraction import store
+from tensornet_keras.contraction.cost import CPU, GPU, Machine
+
+BYTES = {"float16": 2, "bfloat16": 2, "float64": 8}
+# A core of a GPU multiplies numbers of 16 bits this many times faster.
+SHORT_SPEED = 4
+
+
+@lru_cache(maxsize=1)
+def device_kind() -> str:
+    """The kind of the device that layers run on, as part of names.
+
+    Two machines of one kind are expected to rank plans alike: an accelerator
+    by its model, a CPU by its model and the cores this process may use.
+
+    Returns:
+        Words such as `"nvidia-h200"` or `"amd-epyc-2-cores"`.
+    """
+    accelerator = backend.accelerator()
+    if accelerator:
+        return _slug(accelerator)
+    cores = _cores()
+    return f"{_slug(_processor())}-{cores}-core{'s' if cores > 1 else ''}"
+
+
+def machine_for(dtype: str = "float32") -> Machine:
+    """The rates of the device at hand.
+
+    Args:
+        dtype: The type that the layer computes in.
+
+    Returns:
+        What `calibrate` has measured with this backend, device and version
+        of the package, or typical rates of a CPU or a GPU.
+    """
+    return _machine_for(store.folder(), device_kind(), dtype)
+
+
+def keep_machine(machine: Machine, dtype: str) -> bool:
+    """Keeps measured rates for this process and for later ones.
+
+    Args:
+        machine: The rates.
+        dtype: The type that they were measured in.
+
+    Returns:
+        Whether they could be written to the cache folder.
+    """
+    written = store.save(_machine_key(dtype), dataclasses.asdict(machine))
+    _machine_for.cache_clear()
+    return written
+
+
+def default_machine(dtype: str = "float32") -> Machine:
+    """Typical rates of the kind of device at hand, not measured.
+
+    Args:
+        dtype: The type that the layer computes in.
+    """
+    itemsize = BYTES.get(dtype, 4)
+    if backend.accelerator() is None:
+        return dataclasses.replace(CPU, itemsize=itemsize)
+    rate = GPU.multiply_adds
+    if itemsize < 4:
+        rate *= SHORT_SPEED
+    return dataclasses.replace(GPU, itemsize=itemsize, multiply_adds=rate)
+
+
+def tuning_key(batch: int | None, dtype: str, mode: str) -> str:
+    """The name under which a measured plan is kept.
+
+    Args:
+        batch: Batch size; those up to the next power of two share a name.
+            `None` is any.
+        dtype: The type that the layer computes in.
+        mode: `"inference"`, `"training"` or `"frozen"`.
+
+    Returns:
+        A string such as
+        `"amd-epyc-2-cores/tensorflow/batch-32/float32/inference"`.
+    """
+    bucket = "any" if batch is None else 1 << (batch - 1).bit_length()
+    where = f"{device_kind()}/{backend.name()}"
+    return f"{where}/batch-{bucket}/{dtype}/{mode}"
+
+
+def is_of_this_device(key: str) -> bool:
+    """Whether a plan was measured on a device like this one.
+
+    Args:
+        key: A name that `tuning_key` made, here or elsewhere.
+    """
+    return key.startswith(f"{device_kind()}/{backend.name()}/")
+
+
+@lru_cache(maxsize=16)
+def _machine_for(folder: str, kind: str, dtype: str) -> Machine:
+    kept = store.load(_machine_key(dtype), Machine.from_dict)
+    return kept or default_machine(dtype)
+
+
+def _machine_key(dtype: str) -> str:
+    version = tensornet_keras.__version__
+    return f"rates/{version}/{device_kind()}/{backend.name()}/{dtype}"
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _processor() -> str:
+    """The model of the CPU."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            named = re.search(r"^model name\s*:\s*(.+)$", file.read(), re.M)
+    except OSError:
+        named = None
+    return named[1] if named else platform.processor() or platform.machine()
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
