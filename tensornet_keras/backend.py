@@ -1,5 +1,7 @@
 """The only place that asks which Keras backend runs."""
 
+import contextlib
+
 import keras
 
 
@@ -107,6 +109,11 @@ def accelerator():
     raise _unknown_backend()
 
 
+def has_branches():
+    """Whether a compiled function may choose by a size when it runs."""
+    return name() == "tensorflow"
+
+
 def has_static_shapes():
     """Whether every size is known while a function is compiled."""
     return name() == "jax"
@@ -150,6 +157,77 @@ def numbers_at_hand(tensor):
         near = type(tensor) is torch.Tensor and tensor.device.type == "cpu"
         return tensor.numpy() if near and not traced else None
     raise _unknown_backend()
+
+
+def numbers_of(variable):
+    """A variable's numbers as a NumPy array, not copied where that is safe.
+
+    A large kernel is copied twice, and in seconds, by Keras' own way to
+    NumPy.
+
+    Args:
+        variable: A Keras variable.
+
+    Returns:
+        An array to read from at once: TensorFlow and JAX keep its numbers
+        for as long as it lives, PyTorch writes new ones into them.
+
+    Example:
+        >>> import keras
+        >>> from tensornet_keras import backend
+        >>> backend.numbers_of(keras.Variable([1.0, 2.0])).tolist()
+        [1.0, 2.0]
+    """
+    import numpy as np
+
+    if name() == "torch":
+        return _numbers_of_torch(variable)
+    if name() == "tensorflow":
+        import tensorflow as tf
+
+        value = tf.convert_to_tensor(variable.value)
+        if "CPU" in value.device and value.dtype in (tf.float32, tf.float64):
+            return np.asarray(memoryview(value)).reshape(value.shape)
+        return value.numpy()
+    return np.asarray(variable)
+
+
+def _numbers_of_torch(variable):
+    value = variable.value.detach()
+    if value.device.type == "cpu" and value.is_floating_point():
+        with contextlib.suppress(TypeError):
+            # NumPy has no bfloat16.
+            return value.numpy()
+    return keras.ops.convert_to_numpy(variable)
+
+
+def copied(variable):
+    """A variable's numbers for another variable of its own.
+
+    TensorFlow shares them between the two until one of them changes. JAX
+    would hand over the memory of both to a compiled training step; there it
+    is a copy. PyTorch copies them when they are assigned.
+
+    Args:
+        variable: A Keras variable.
+
+    Returns:
+        A tensor to assign to the other variable.
+
+    Example:
+        >>> import keras
+        >>> from tensornet_keras import backend
+        >>> ours, theirs = keras.Variable([0.0]), keras.Variable([1.0])
+        >>> _ = ours.assign(backend.copied(theirs))
+        >>> backend.numbers_of(ours).tolist()
+        [1.0]
+    """
+    value = keras.ops.convert_to_tensor(variable)
+    if name() == "jax":
+        import jax.numpy as jnp
+
+        return jnp.copy(value)
+    return value
 
 
 def unique(values, size):

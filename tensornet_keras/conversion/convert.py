@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import rich.console
-import rich.progress
-
 from tensornet_keras import formats, surgery, validation
 from tensornet_keras.conversion import rules
 from tensornet_keras.conversion.factorization import (
@@ -12,18 +9,25 @@ from tensornet_keras.conversion.factorization import (
     compression,
     factorize,
 )
+from tensornet_keras.conversion.progress import ConversionProgress
 from tensornet_keras.conversion.report import LayerRow, Report
-from tensornet_keras.conversion.selection import Filters, path_of, selected
+from tensornet_keras.conversion.selection import (
+    Filters,
+    FormatOf,
+    format_of,
+    is_function,
+    path_of,
+    selected,
+    targeted,
+)
 from tensornet_keras.formats import Format
 from tensornet_keras.formats.format import ShareTooSmall
-
-# Kernels of fewer numbers decompose in an instant: no progress bar.
-LARGE_KERNELS = 2_000_000
+from tensornet_keras.layers.initializers import without_drawing
 
 
 def convert(
     model,
-    format: Format | str | dict,
+    format: Format | str | dict | FormatOf,
     *,
     filters: Filters = None,
     error: float | None = None,
@@ -43,7 +47,9 @@ def convert(
     Args:
         model: A built Sequential or Functional model.
         format: The format of the kernels: a `Format` such as
-            `TensorTrain(rank=8)`, a catalog name or a format's dict.
+            `TensorTrain(rank=8)`, a catalog name or a format's dict; or a
+            function that is called with every layer that can be factorized
+            and returns one of these, or `None` to keep the layer.
         filters: Which layers to convert: a regular expression searched for
             in `layer.path`, a list of them, or a function of the layer.
             `None` is all layers.
@@ -77,35 +83,30 @@ def convert(
     (490625, 4585)
     """
     surgery.check_model(model)
-    format = _targeted(formats.get(format), error)
+    if not is_function(format):
+        format = targeted(formats.get(format), error)
     validation.non_negative(min_compression, "min_compression")
     layers = list(surgery.leaf_layers(model))
-    chosen = {id(layer) for layer in selected(layers, filters)}
+    chosen = selected(layers, filters)
+    outcomes = dict.fromkeys(map(id, layers), "filter")
     how = {"search_modes": search_modes, "seed": seed}
-    rows, found = [], {}
-    for layer in _progress(layers, chosen):
-        outcome = (
-            _outcome(layer, format, error, min_compression, how)
-            if id(layer) in chosen
-            else "filter"
-        )
-        if isinstance(outcome, Factorization):
-            found[id(layer)] = outcome
-            row = LayerRow.replaced(
-                path_of(layer),
-                layer,
-                outcome.formats,
-                outcome.relative_error,
-                outcome.converged,
-                # A search of modes spends the rank's share in any other way.
-                not search_modes and outcome.is_cut(format),
-            )
-        else:
-            row = LayerRow.kept(path_of(layer), layer, outcome)
-        rows.append(row)
+    with ConversionProgress(chosen) as progress:
+        for layer in chosen:
+            with progress.over(layer):
+                outcomes[id(layer)] = _outcome(
+                    layer, format, error, min_compression, how
+                )
+    found = {
+        key: outcome
+        for key, outcome in outcomes.items()
+        if isinstance(outcome, Factorization)
+    }
     small = _with_twins(model, found)
     report = Report(
-        model.name, tuple(rows), model.count_params(), small.count_params()
+        model.name,
+        tuple(_row(layer, outcomes[id(layer)]) for layer in layers),
+        model.count_params(),
+        small.count_params(),
     )
     return small, report
 
@@ -154,7 +155,7 @@ def convert_layer(
             f"Received: layer={getattr(layer, 'name', layer)!r}, a "
             f"{type(layer).__name__} ({obstacle.reason}). {obstacle.advice}"
         )
-    format = _targeted(formats.get(format), error)
+    format = targeted(formats.get(format), error)
     result = factorize(
         rules.kernels_of(layer),
         format,
@@ -163,7 +164,8 @@ def convert_layer(
         seed=seed,
     )
     twin = rules.twin(layer, result.formats)
-    twin.build(layer.get_build_config()["input_shape"])
+    with without_drawing():
+        twin.build(layer.get_build_config()["input_shape"])
     rules.fill(twin, layer, result.cores)
     return twin
 
@@ -204,26 +206,16 @@ def densify(model):
     return surgery.copy_with(model, twin_of, rules.fill_dense)
 
 
-def _targeted(format: Format, error: float | None) -> Format:
-    """Refuses two targets, or none."""
-    if error is not None:
-        validation.relative_error(error)
-    if (format.rank is None) == (error is None):
-        raise ValueError(
-            "Exactly one of a rank and an error must be given. "
-            f"Received: format={format!r}, error={error}. "
-            "Pass TensorTrain(rank=8), or TensorTrain() with error=0.05."
-        )
-    return format
-
-
 def _outcome(layer, format, error, min_compression, how) -> Factorization | str:
     """What stands for a layer's kernels, or why there is none."""
     obstacle = rules.obstacle(layer)
     if obstacle is not None:
         return obstacle.reason
     try:
-        return _decomposed(layer, format, error, min_compression, how)
+        own = format_of(layer, format, error)
+        if own is None:
+            return "no format"
+        return _decomposed(layer, own, error, min_compression, how)
     except ShareTooSmall:
         return "rank 1 exceeds the share"
     except (TypeError, ValueError) as problem:
@@ -255,6 +247,21 @@ def _too_little(reached: float, min_compression: float) -> str:
     return f"compression {reached:.2f}x, less than {min_compression:g}x"
 
 
+def _row(layer, outcome: Factorization | str) -> LayerRow:
+    """The line of the report."""
+    path = path_of(layer)
+    if isinstance(outcome, str):
+        return LayerRow.kept(path, layer, outcome)
+    return LayerRow.replaced(
+        path,
+        layer,
+        outcome.formats,
+        outcome.relative_error,
+        outcome.converged,
+        outcome.cut,
+    )
+
+
 def _with_twins(model, found: dict[int, Factorization]):
     """The copy in which the decomposed layers have their twins."""
 
@@ -266,20 +273,5 @@ def _with_twins(model, found: dict[int, Factorization]):
     def fill(twin, layer):
         rules.fill(twin, layer, found[id(layer)].cores)
 
-    return surgery.copy_with(model, twin_of, fill)
-
-
-def _progress(layers, chosen):
-    """The layers, with a progress bar where there is much to decompose."""
-    numbers = sum(
-        layer.count_params()
-        for layer in layers
-        if id(layer) in chosen and layer.built
-    )
-    return rich.progress.track(
-        layers,
-        description="Decomposing",
-        console=rich.console.Console(stderr=True),
-        disable=numbers < LARGE_KERNELS,
-        transient=True,
-    )
+    with without_drawing():
+        return surgery.copy_with(model, twin_of, fill)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from dataclasses import dataclass
@@ -46,10 +47,12 @@ class Factorization:
         parts: The decomposition of each kernel.
         relative_error: Frobenius norm of the change of all kernels together,
             over that of the kernels.
+        cut: Whether a bond carries less than the rank that was asked for.
     """
 
     parts: tuple[Decomposition, ...]
     relative_error: float
+    cut: bool = False
 
     @property
     def worst(self) -> float:
@@ -60,23 +63,6 @@ class Factorization:
     def converged(self) -> bool:
         """Whether every decomposition met its tolerance or its error."""
         return all(part.converged for part in self.parts)
-
-    def is_cut(self, wanted: Format) -> bool:
-        """Whether a bond carries less than the rank that was asked for.
-
-        Args:
-            wanted: The format as it was given. Only a rank of whole numbers
-                asks for one.
-        """
-        rank = wanted.rank
-        if isinstance(rank, int):
-            least = wanted.rounded_up(rank)
-            return any(
-                r < least for format in self.formats for r in format.rank
-            )
-        if isinstance(rank, tuple):
-            return any(format.rank != rank for format in self.formats)
-        return False
 
     def meets(self, error: float) -> bool:
         """Whether every kernel is within an error, but for rounding.
@@ -101,20 +87,44 @@ class Factorization:
         return list(itertools.chain(*(part.cores for part in self.parts)))
 
 
-def factorize(kernels, format: Format, error, **how) -> Factorization:
+def factorize(
+    kernels, format: Format, error, *, search_modes: bool, seed: int
+) -> Factorization:
     """Decomposes all kernels of a layer.
 
     Args:
         kernels: The kernels, as `Kernel`.
         format: The format of each.
         error: Relative error that each may reach, or `None`.
-        **how: Further arguments of `decompose`.
+        search_modes: As in `decompose`.
+        seed: As in `decompose`.
     """
     parts = tuple(
-        decompose(kernel.array, format, error, dims=kernel.dims, **how)
+        decompose(
+            kernel.array,
+            format,
+            error,
+            dims=kernel.dims,
+            search_modes=search_modes,
+            seed=seed,
+        )
         for kernel in kernels
     )
-    return together(parts, [kernel.array for kernel in kernels])
+    whole = together(parts, [kernel.array for kernel in kernels])
+    # A search of modes spends the rank's share in any other way.
+    cut = not search_modes and _is_cut(format, whole.formats)
+    return dataclasses.replace(whole, cut=cut)
+
+
+def _is_cut(wanted: Format, found: tuple[Format, ...]) -> bool:
+    """Whether a bond has less than was asked for, by whole numbers."""
+    rank = wanted.rank
+    if isinstance(rank, int):
+        least = wanted.rounded_up(rank)
+        return any(r < least for format in found for r in format.rank)
+    if isinstance(rank, tuple):
+        return any(format.rank != rank for format in found)
+    return False
 
 
 def together(parts, arrays) -> Factorization:

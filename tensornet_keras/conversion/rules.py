@@ -6,9 +6,8 @@ import inspect
 from dataclasses import dataclass
 
 import keras
-from keras import ops
 
-from tensornet_keras import surgery
+from tensornet_keras import backend, surgery
 from tensornet_keras.conversion.factorization import Kernel
 from tensornet_keras.formats import Format
 from tensornet_keras.layers import (
@@ -124,7 +123,7 @@ def kernels_of(layer) -> tuple[Kernel, ...]:
     Args:
         layer: A built layer that has a twin.
     """
-    arrays = map(ops.convert_to_numpy, _kernel_variables(layer))
+    arrays = map(backend.numbers_of, _kernel_variables(layer))
     if isinstance(layer, keras.layers.RNN):
         # The gates are a dimension of their own.
         return tuple(
@@ -268,7 +267,7 @@ def fill_dense(dense, layer) -> None:
     for variable, kernel in zip(
         _kernel_variables(dense), factorized_kernels(layer), strict=True
     ):
-        variable.assign(ops.convert_to_numpy(kernel.kernel))
+        variable.assign(kernel.kernel)
         variable.trainable = any(x.trainable for x in kernel.core_variables)
     fill_bias(holder(dense), holder(layer))
     ours, theirs = getattr(dense, "activation", None), layer.activation
@@ -286,5 +285,5 @@ def fill_bias(ours, theirs) -> None:
         theirs: What has it.
     """
     if getattr(theirs, "bias", None) is not None:
-        ours.bias.assign(ops.convert_to_numpy(theirs.bias))
+        ours.bias.assign(backend.copied(theirs.bias))
         ours.bias.trainable = theirs.bias.trainable

@@ -1,4 +1,4 @@
-"""Selection: which layers of a model a conversion is about."""
+"""Selection: which layers of a model a conversion is about, and their format."""
 
 from __future__ import annotations
 
@@ -7,7 +7,69 @@ from collections.abc import Callable
 
 import keras
 
+from tensornet_keras import formats, validation
+from tensornet_keras.formats import Format
+
+FormatOf = Callable[[keras.layers.Layer], Format | str | dict | None]
 Filters = str | list[str] | Callable[[keras.layers.Layer], bool] | None
+
+
+def format_of(
+    layer, format: Format | str | dict | FormatOf, error: float | None
+) -> Format | None:
+    """The format that a conversion is to use for a layer.
+
+    Args:
+        layer: The layer.
+        format: A format for all layers, its catalog name or its dict, or a
+            function from a layer to one of these, or to `None`.
+        error: Relative error that goes with a format that has no rank.
+
+    Returns:
+        The format, or `None` if the function gives none.
+
+    Raises:
+        TypeError: If it is no format.
+        ValueError: If both or neither of a rank and the error are given.
+    """
+    if is_function(format):
+        format = format(layer)
+        if format is None:
+            return None
+    return targeted(formats.get(format), error)
+
+
+def is_function(format) -> bool:
+    """Whether a format is chosen layer by layer; a class of formats is not.
+
+    Args:
+        format: What was passed as a format.
+    """
+    return callable(format) and not isinstance(format, (type, Format))
+
+
+def targeted(format: Format, error: float | None) -> Format:
+    """Refuses two targets, or none.
+
+    Args:
+        format: The format.
+        error: The relative error, or `None`.
+
+    Returns:
+        The format.
+
+    Raises:
+        ValueError: If both or neither of a rank and an error are given.
+    """
+    if error is not None:
+        validation.relative_error(error)
+    if (format.rank is None) == (error is None):
+        raise ValueError(
+            "Exactly one of a rank and an error must be given. "
+            f"Received: format={format!r}, error={error}. "
+            "Pass TensorTrain(rank=8), or TensorTrain() with error=0.05."
+        )
+    return format
 
 
 def path_of(layer) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import opt_einsum
 
 from tensornet_keras.decomposition.decomposition import Target
+from tensornet_keras.decomposition.passes import passed
 from tensornet_keras.decomposition.residual import frobenius_norm
 from tensornet_keras.decomposition.threads import threads_for
 from tensornet_keras.network import TensorNetwork
@@ -61,6 +62,7 @@ def alternate(
     for passes in range(1, target.max_iterations + 1):
         with threads_for(widest):
             problem.sweep()
+        passed()
         error = problem.error
         if error <= goal or before - error <= target.tolerance:
             return problem.cores, error, passes, True

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 # Products with a shorter side of at least this are worth two threads.
-LEAST_SHARED_SIDE = 512
+LEAST_SHARED_SIDE = 1024
 # A thread that sleeps is woken for so many multiply-adds.
 LEAST_SHARED_WORK = 2**25
 

@@ -16,6 +16,7 @@ import scipy.linalg
 
 from tensornet_keras.decomposition.decomposition import Decomposition, Target
 from tensornet_keras.decomposition.legs import finished, leg_tensor
+from tensornet_keras.decomposition.passes import passed
 from tensornet_keras.decomposition.residual import frobenius_norm
 from tensornet_keras.decomposition.svd import split
 from tensornet_keras.decomposition.threads import threads_for
@@ -193,6 +194,7 @@ def _improved(tensor, core, factors, axes, tolerance, max_iterations):
         for iteration in range(1, max_iterations + 1):
             new = list(factors)
             new_core = _pass(tensor, axes, new, moving)
+            passed()
             before, captured = captured, _square(new_core) / total
             if captured <= before:
                 return core, factors, iteration, True

@@ -8,7 +8,9 @@ named initializer asks for, shared evenly by the cores.
 
 from __future__ import annotations
 
+import contextlib
 import math
+from contextvars import ContextVar
 
 import keras
 import numpy as np
@@ -18,6 +20,21 @@ from tensornet_keras.network import TensorNetwork
 
 # Variance of a normal distribution cut off at two standard deviations.
 TRUNCATED_VARIANCE = 0.7737413
+
+_DRAWING: ContextVar[bool] = ContextVar("drawing", default=True)
+
+
+@contextlib.contextmanager
+def without_drawing():
+    """Context in which cores start as zeros: they are about to be given.
+
+    Drawing the cores of a large model takes longer than decomposing it.
+    """
+    token = _DRAWING.set(False)
+    try:
+        yield
+    finally:
+        _DRAWING.reset(token)
 
 
 def initial_cores(network: TensorNetwork, initializer) -> list[np.ndarray]:
@@ -39,6 +56,8 @@ def initial_cores(network: TensorNetwork, initializer) -> list[np.ndarray]:
             zero.
     """
     variance = kernel_variance(_fan_shape(network), initializer)
+    if not _DRAWING.get():
+        return [np.zeros(shape, "float32") for shape in network.core_shapes]
     generator = np.random.default_rng(_seed(initializer))
     cores = [
         _semi_orthogonal(network, labels, shape, generator)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import functools
 import types
 import warnings
 
@@ -55,6 +57,38 @@ def copied_layer(layer):
         except (TypeError, ValueError) as error:
             problem = error
     raise _not_copyable(layer) from problem
+
+
+@contextlib.contextmanager
+def starting_from_zeros():
+    """Context in which layers are built without drawing their weights.
+
+    A weight that is assigned anyway need not be drawn: of a large model that
+    takes seconds and memory.
+
+    Returns:
+        The context; it yields a function that prepares an unbuilt layer, to
+        be built within it.
+    """
+    prepared = []
+
+    def prepare(layer):
+        for each in layer._flatten_layers():
+            each.add_weight = functools.partial(_zeros, each.add_weight)
+            prepared.append(each)
+
+    try:
+        yield prepare
+    finally:
+        for each in prepared:
+            del each.add_weight
+
+
+def _zeros(add_weight, *args, **kwargs):
+    """`Layer.add_weight` with zeros in place of any initializer."""
+    if len(args) > 1:
+        return add_weight(args[0], "zeros", *args[2:], **kwargs)
+    return add_weight(*args, **{**kwargs, "initializer": "zeros"})
 
 
 def copied_operation(operation):

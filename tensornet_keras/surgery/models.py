@@ -15,6 +15,7 @@ from tensornet_keras.surgery.layer_copies import (
     copied_layer,
     copied_operation,
     refuse_variables,
+    starting_from_zeros,
 )
 from tensornet_keras.surgery.state import copy_state, copy_trainable
 
@@ -117,13 +118,15 @@ def copy_with(
         if twin is not None:
             twins.append((twin, layer))
             return twin
-        copies.append((copied_layer(layer), layer))
-        return copies[-1][0]
+        copied = copied_layer(layer)
+        start_from_zeros(copied)
+        copies.append((copied, layer))
+        return copied
 
-    with uncompiled(model):
+    with uncompiled(model), starting_from_zeros() as start_from_zeros:
         result = clone(model)
-    if not result.built:
-        result.build(model.input_shape)
+        if not result.built:
+            result.build(model.input_shape)
     for copied, source in copies:
         copy_state(source, copied)
     _copy_trainable(model, result)

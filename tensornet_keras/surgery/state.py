@@ -6,7 +6,8 @@ import tempfile
 from collections.abc import Iterator
 
 import keras
-from keras import ops
+
+from tensornet_keras import backend
 
 
 def copy_state(source, copied) -> None:
@@ -39,7 +40,7 @@ def copy_state(source, copied) -> None:
                 theirs.save_assets(folder)
                 ours.load_assets(folder)
     for ours, theirs in _paired_variables(copied, source):
-        ours.assign(ops.convert_to_numpy(theirs))
+        ours.assign(backend.copied(theirs))
 
 
 def copy_trainable(layer, copied) -> None:
