@@ -1,0 +1,227 @@
+"""Measuring: how long functions, and the plans of one network, really take.
+
+Everything that is compared runs in turns, so that whatever else the machine
+does meets all sides alike, and the median of a few rounds counts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+
+from tensornet_keras import backend
+from tensornet_keras.contraction.choice import PARTS
+from tensornet_keras.contraction.execute import (
+    Convolution,
+    execute,
+    merged_weights,
+)
+from tensornet_keras.contraction.plan import FROZEN, TRAINING, Plan
+from tensornet_keras.contraction.search import candidates
+from tensornet_keras.contraction.steps import BATCH, label_sizes
+
+# Rounds, and seconds after which no further round begins.
+FEWEST_ROUNDS = 5
+MOST_ROUNDS = 50
+BUDGET = 0.5
+# What is this many times slower than the best is timed no more.
+HOPELESS = 3.0
+
+
+def interleaved_seconds(
+    calls: Sequence[Callable[[], object]],
+    budget: float = BUDGET,
+    hopeless: float = math.inf,
+) -> list[float]:
+    """Median times of some calls, made in turns.
+
+    Every call is made twice before the clock starts.
+
+    Args:
+        calls: Functions of nothing that return tensors.
+        budget: Seconds after which no further round begins, once the fewest
+            rounds are over.
+        hopeless: How many times slower than the fastest a call may be to be
+            made more than twice; the shorter of two times is then taken.
+
+    Returns:
+        Seconds, one number per call.
+    """
+    for call in calls:
+        _seconds(call)
+    seconds = [[_seconds(call)] for call in calls]
+    limit = hopeless * min((times[0] for times in seconds), default=0.0)
+    kept = [n for n, times in enumerate(seconds) if times[0] <= limit]
+    for times in seconds:
+        # The first was a warm-up, and says only what is hopeless.
+        if times[0] <= limit:
+            times.clear()
+    start = time.perf_counter()
+    for rounds in itertools.count(1):
+        # Every other round backwards: no call always follows the same one.
+        for n in kept if rounds % 2 else reversed(kept):
+            seconds[n].append(_seconds(calls[n]))
+        spent = time.perf_counter() - start
+        if rounds >= MOST_ROUNDS or (
+            rounds >= FEWEST_ROUNDS and spent > budget
+        ):
+            break
+    return [statistics.median(times) for times in seconds]
+
+
+def measure(
+    plans: Sequence[Plan],
+    dtype: str = "float32",
+    convolution: Convolution | None = None,
+    budget: float = BUDGET,
+) -> list[float]:
+    """Median times of plans of one network, on random numbers.
+
+    They run as a layer runs them, compiled, at the shown batch of the first
+    plan: forward, with what is done among the weights or, for a frozen plan,
+    without it, or forward and backward for a training plan.
+
+    Args:
+        plans: Plans of one network, for one batch and one mode.
+        dtype: The type that the layer computes in.
+        convolution: How the window slides; for networks with a window.
+        budget: Seconds after which no further round begins.
+
+    Returns:
+        Seconds of one pass, one number per plan.
+
+    Example:
+
+    >>> import tensornet_keras as tk
+    >>> from tensornet_keras.contraction import candidates
+    >>> from tensornet_keras.contraction.measure import measure
+    >>> train = tk.formats.TensorTrain(rank=2).bind((64,), (27,))
+    >>> plans = candidates(train.network)
+    >>> len(measure(plans, budget=0.0)) == len(plans)
+    True
+    """
+    generator = np.random.default_rng(0)
+    inputs = _random_input(plans[0], dtype, generator, convolution)
+    cores = [
+        _random(shape, dtype, generator)
+        for shape in plans[0].network.core_shapes
+    ]
+    calls = [_call(plan, inputs, cores, convolution, dtype) for plan in plans]
+    return interleaved_seconds(calls, budget, HOPELESS)
+
+
+def shortlist(
+    plan: Plan, most: int = 5, max_memory: int | None = None
+) -> list[Plan]:
+    """The plans that the cost model thinks best, for the same purpose.
+
+    Args:
+        plan: A plan of the network, for a known batch, a mode and a device.
+        most: How many plans there may be; the fastest one in parts of the
+            batch comes on top, if the cache is too small for it.
+        max_memory: Most bytes that a plan may take, as in `plan_for`.
+
+    Returns:
+        Plans, the one of the least predicted time first.
+    """
+    batch = plan.shown_batch
+    others = [
+        dataclasses.replace(
+            other,
+            batch=batch,
+            uses=plan.uses,
+            mode=plan.mode,
+            machine=plan.machine,
+        )
+        for other in candidates(plan.network, plan.positions)
+    ]
+    if max_memory is not None:
+        others = [p for p in others if p.peak_bytes_at(batch) <= max_memory]
+    others.sort(key=lambda other: other.seconds_at(batch))
+    best = others[:most]
+    parts = [
+        dataclasses.replace(best[0], tiles=tiles)
+        for tiles in PARTS
+        if best
+        and batch % tiles == 0
+        and best[0].peak_bytes_at(batch) > plan.machine.cache_bytes
+    ]
+    best += sorted(parts, key=lambda part: part.seconds_at(batch))[:1]
+    return sorted(best, key=lambda other: other.seconds_at(batch))
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    """Time of one call, up to the numbers of its last output."""
+    start = time.perf_counter()
+    outputs = keras.tree.flatten(call())
+    if outputs:
+        backend.synchronize(outputs[-1])
+    return time.perf_counter() - start
+
+
+def _call(plan, inputs, cores, convolution, dtype) -> Callable[[], object]:
+    """A pass of a plan, compiled, as a function of nothing."""
+    if plan.mode == FROZEN:
+        merged = merged_weights(plan, cores, dtype)
+        places = [n for n, one in enumerate(merged) if one is not None]
+        tensors = [merged[n] for n in places]
+
+        def forward(inputs, *tensors):
+            given = list(merged)
+            for place, tensor in zip(places, tensors, strict=True):
+                given[place] = tensor
+            return execute(plan, inputs, cores, convolution, dtype, given)
+
+    else:
+        tensors = cores
+
+        def forward(inputs, *cores):
+            return execute(plan, inputs, cores, convolution, dtype)
+
+    def both_ways(*tensors):
+        # Of ids there is no gradient.
+        fixed = () if _is_float(inputs) else (tensors[0],)
+
+        def loss(*free):
+            outputs = forward(*fixed, *free)
+            return keras.ops.sum(keras.ops.square(outputs))
+
+        return backend.gradients(loss, list(tensors[len(fixed) :]))
+
+    run = backend.compiled(both_ways if plan.mode == TRAINING else forward)
+    return lambda: run(inputs, *tensors)
+
+
+def _random_input(plan: Plan, dtype, generator, convolution):
+    """An input of the shape that the plan was made for."""
+    network = plan.network
+    if network.labels_of("lookup"):
+        sizes = label_sizes(network, plan.shown_batch, plan.positions)
+        ids = generator.integers(0, network.input_size, sizes[BATCH])
+        return keras.ops.convert_to_tensor(ids.astype("int32"))
+    rows = plan.positions[0]
+    stacked = [network.sizes[x] for x in network.labels_of("batch")]
+    shape = (plan.shown_batch, *rows, *stacked, network.input_size)
+    if convolution is not None:
+        channels = network.input_size * convolution.groups
+        shape = (plan.shown_batch, *rows, channels)
+        if convolution.data_format == "channels_first":
+            shape = (plan.shown_batch, channels, *rows)
+    return _random(shape, dtype, generator)
+
+
+def _random(shape, dtype, generator):
+    numbers = generator.standard_normal(shape, dtype="float32")
+    return keras.ops.convert_to_tensor(numbers, dtype)
+
+
+def _is_float(tensor) -> bool:
+    dtype = keras.backend.standardize_dtype(tensor.dtype)
+    return keras.backend.is_float_dtype(dtype)
