@@ -13,9 +13,11 @@ import numpy as np
 
 from tensornet_keras import validation
 from tensornet_keras.contraction.cost import CPU, Machine
+from tensornet_keras.contraction.lowering import lower
 from tensornet_keras.contraction.plan import INFERENCE, MODES, Plan
 from tensornet_keras.contraction.search import BATCHES, candidates
 from tensornet_keras.contraction.steps import Positions
+from tensornet_keras.contraction.trees import Order, leaves
 from tensornet_keras.network import TensorNetwork
 
 RIVALS = 3
@@ -91,6 +93,54 @@ def plan_for(
     return _least_regret(plans, batch)
 
 
+def plan_of(
+    network: TensorNetwork,
+    order: Order,
+    batch: int | None = None,
+    positions: Positions = ((), ()),
+    uses: int = 1,
+    *,
+    tiles: int = 1,
+    mode: str = INFERENCE,
+    machine: Machine = CPU,
+) -> Plan:
+    """The plan of a given order, such as one that was measured.
+
+    Args:
+        network: The network to contract.
+        order: Trees of cores in the order in which they meet the input.
+        batch: Batch size, or `None` if it is unknown.
+        positions: As in `plan_for`.
+        uses: As in `plan_for`.
+        tiles: Into how many parts the batch is cut.
+        mode: As in `plan_for`.
+        machine: As in `plan_for`.
+
+    Raises:
+        ValueError: If the order does not name every core once.
+    """
+    found = sorted(leaf for tree in order for leaf in leaves(tree))
+    if found != list(range(len(network.cores))):
+        raise ValueError(
+            "An order names every core once, the numbers below "
+            f"{len(network.cores)}. Received: order={order}. "
+            "Take the order of a plan of this network."
+        )
+    titles = {plan.order: plan.title for plan in candidates(network, positions)}
+    return Plan(
+        network,
+        titles.get(order, "an order of its own"),
+        lower(network, order),
+        batch,
+        positions,
+        uses=uses,
+        order=order,
+        mode=mode,
+        machine=machine,
+        tiles=tiles,
+    )
+
+
 def _least_regret(plans: list[Plan], batch: int | None) -> Plan:
     """The best of some plans, with what it was chosen over."""
     batches = BATCHES if batch is None else (batch,)
@@ -103,7 +153,7 @@ def _least_regret(plans: list[Plan], batch: int | None) -> Plan:
     winner = plans[ranked[0]]
     shown = batch or winner.shown_batch
     rivals = tuple(
-        (plans[n].title, plans[n].seconds_at(shown))
+        (plans[n].full_title, plans[n].seconds_at(shown))
         for n in ranked[1 : 1 + RIVALS]
     )
     if batch is None:

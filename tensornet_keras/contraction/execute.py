@@ -8,50 +8,20 @@ the cores are of a 16-bit type.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 import keras
 from keras import ops
 
 from tensornet_keras.contraction.plan import Plan
+from tensornet_keras.contraction.running import Convolution, Run
 from tensornet_keras.contraction.search import kernel_plan
 from tensornet_keras.contraction.steps import (
     BATCH,
-    IN,
     OUT,
-    Convolve,
-    Gather,
-    Groups,
-    Matmul,
-    Resize,
-    Transpose,
     after,
-    before,
 )
 from tensornet_keras.network import TensorNetwork
 
 SHORT_TYPES = ("float16", "bfloat16")
-
-
-@dataclass(frozen=True)
-class Convolution:
-    """How the window of a convolution slides over the input.
-
-    Args:
-        strides: Step per spatial axis.
-        padding: `"valid"` or `"same"`.
-        dilation_rate: Spacing of the kernel's entries per spatial axis.
-        data_format: `"channels_last"` or `"channels_first"`.
-        groups: Number of channel groups; above 1 only a plan that rebuilds
-            the kernel can serve.
-    """
-
-    strides: tuple[int, ...]
-    padding: str
-    dilation_rate: tuple[int, ...]
-    data_format: str = "channels_last"
-    groups: int = 1
 
 
 def execute(
@@ -99,10 +69,38 @@ def execute(
     moved = _moves_channels(plan, convolution)
     if moved:
         inputs = ops.moveaxis(inputs, 1, -1)
-    run = _Run(plan.network, inputs, convolution, moved)
+    weights = merged or _weights(cores)
     if plan.network.labels_of("lookup"):
-        run.dtype = dtype or keras.backend.standardize_dtype(cores[0].dtype)
-    output = run.steps(plan, merged or _weights(cores), inputs)
+        dtype = dtype or cores[0].dtype
+    else:
+        dtype = inputs.dtype
+    dtype = keras.backend.standardize_dtype(dtype)
+    if _in_parts(plan, inputs):
+        weights = merged or merged_weights(plan, cores, dtype)
+        output = ops.concatenate(
+            [
+                _applied(plan, part, weights, convolution, moved, dtype)
+                for part in ops.split(inputs, plan.tiles)
+            ]
+        )
+    else:
+        output = _applied(plan, inputs, weights, convolution, moved, dtype)
+    if moved:
+        output = ops.moveaxis(output, -1, 1)
+    return output
+
+
+def _in_parts(plan: Plan, inputs) -> bool:
+    """Whether the batch is cut; one the plan was not made for may not fit."""
+    batch = inputs.shape[0] if plan.tiles > 1 else None
+    return bool(batch) and batch % plan.tiles == 0
+
+
+def _applied(plan: Plan, inputs, weights, convolution, moved, dtype):
+    """The network of a plan applied to one part of the batch."""
+    run = Run(plan.network, inputs, convolution, moved)
+    run.dtype = dtype
+    output = run.steps(plan, weights, inputs)
     if convolution is None:
         batch = (run.sizes[x] for x in plan.network.labels_of("batch"))
         shape = (*run.leading, *batch, plan.network.output_size)
@@ -111,8 +109,7 @@ def execute(
         return output
     axes = range(len(convolution.strides))
     shape = run.shape(((BATCH,), *((after(axis),) for axis in axes), (OUT,)))
-    output = ops.reshape(output, shape)
-    return ops.moveaxis(output, -1, 1) if moved else output
+    return ops.reshape(output, shape)
 
 
 def dense_kernel(network: TensorNetwork, cores):
@@ -127,7 +124,7 @@ def dense_kernel(network: TensorNetwork, cores):
     """
     dtype = cores[0].dtype
     plan = kernel_plan(network)
-    run = _Run(network, None, None, False)
+    run = Run(network, None, None, False)
     kernel = run.steps(plan, _weights(cores))
     return ops.cast(ops.reshape(kernel, network.weight_shape), dtype)
 
@@ -143,7 +140,7 @@ def merged_weights(plan: Plan, cores, dtype: str) -> list:
     Returns:
         The operands of the plan, with `None` for those that need an input.
     """
-    run = _Run(plan.network, None, None, False)
+    run = Run(plan.network, None, None, False)
     operands = [*_weights(cores), None]
     for step in plan.steps:
         values = [operands[number] for number in step.operands]
@@ -172,179 +169,3 @@ def _moves_channels(plan: Plan, convolution: Convolution | None) -> bool:
         and convolution.data_format == "channels_first"
         and not plan.rebuilds
     )
-
-
-class _Run:
-    """One execution: the sizes that labels have now."""
-
-    def __init__(self, network, inputs, convolution, moved):
-        self.network = network
-        self.convolution = convolution
-        self.channels_last = moved or (
-            convolution is None or convolution.data_format == "channels_last"
-        )
-        self.dtype = None if inputs is None else inputs.dtype
-        # Sizes that are known only when the layer runs.
-        self.dynamic_sizes = {}
-        self.sizes = network.sizes | {
-            IN: network.input_size,
-            OUT: network.output_size,
-        }
-        if inputs is not None:
-            self._measure(inputs)
-
-    def steps(self, plan: Plan, weights: list, inputs=None):
-        """Runs the steps not yet run; returns what the last one wrote."""
-        cores = len(plan.network.cores)
-        operands = [*weights[:cores], inputs]
-        for number, step in enumerate(plan.steps, cores + 1):
-            if step.weight_only and number < len(weights):
-                operands.append(weights[number])
-                continue
-            values = [operands[n] for n in step.operands]
-            operands.append(self.run(step, values))
-        used = operands[-1]
-        return operands[0] if used is None else used
-
-    def shape(self, groups: Groups) -> tuple:
-        """The shape of grouped labels, with -1 for one unknown axis."""
-        shape = [self._size(group) for group in groups]
-        unknown = [n for n, size in enumerate(shape) if size is None]
-        for number in unknown[1:]:
-            shape[number] = self._dynamic_size(groups[number])
-        if unknown:
-            shape[unknown[0]] = -1
-        return tuple(shape)
-
-    def _measure(self, inputs) -> None:
-        """Reads the sizes of the batch and of the spatial axes."""
-        shape, dynamic = inputs.shape, ops.shape(inputs)
-        if self.convolution is None:
-            rows = len(shape)
-            if not self.network.labels_of("lookup"):
-                rows -= 1 + len(self.network.labels_of("batch"))
-            self.leading = dynamic[:rows]
-            self.dynamic_sizes[BATCH] = dynamic[:rows]
-            self.sizes[BATCH] = _known_product(shape[:rows])
-            if sum(size is None for size in shape[:rows]) == 1:
-                known = (-1 if size is None else size for size in shape[:rows])
-                self.leading = tuple(known)
-            return
-        self.sizes[BATCH] = shape[0]
-        self.dynamic_sizes[BATCH] = dynamic[:1]
-        first = 1 if self.channels_last else 2
-        for axis in range(len(shape) - 2):
-            self.sizes[before(axis)] = shape[first + axis]
-            here = slice(first + axis, first + axis + 1)
-            self.dynamic_sizes[before(axis)] = dynamic[here]
-
-    def _size(self, group) -> int | None:
-        sizes = [self.sizes[label] for label in group]
-        return _known_product(sizes)
-
-    def _dynamic_size(self, group):
-        size = 1
-        for label in group:
-            known = self.sizes[label]
-            if known is None:
-                known = math.prod(self.dynamic_sizes[label])
-            size = size * known
-        return size
-
-    def run(self, step, values):
-        """What one step makes of the values that it reads."""
-        if isinstance(step, Matmul):
-            left, right = self._same_type(values, step)
-            left = ops.reshape(left, self.shape(step.left))
-            right = ops.reshape(right, self.shape(step.right))
-            return ops.matmul(left, right)
-        if isinstance(step, Convolve):
-            return self._convolve(step, *self._same_type(values, step))
-        if isinstance(step, Gather):
-            return self._gather(step, *values)
-        if isinstance(step, Resize):
-            return self._resize(step, *values)
-        if isinstance(step, Transpose):
-            grouped = ops.reshape(values[0], self.shape(step.groups))
-            return ops.transpose(grouped, step.axes)
-        raise TypeError(f"A plan has no such step. Received: {step!r}.")
-
-    def _same_type(self, values, step):
-        """Weights meet the input in the input's type."""
-        if step.weight_only:
-            return values
-        return [ops.cast(value, self.dtype) for value in values]
-
-    def _convolve(self, step, inputs, kernel):
-        how = self.convolution
-        if self.channels_last and how.groups == 1:
-            inputs = ops.reshape(inputs, self.shape(step.inputs))
-        kernel = ops.reshape(kernel, self.shape(step.kernel))
-        slide = ops.depthwise_conv if step.depthwise else ops.conv
-        output = slide(
-            inputs,
-            kernel,
-            strides=self._along(step, how.strides),
-            padding=how.padding,
-            data_format=(
-                "channels_last" if self.channels_last else "channels_first"
-            ),
-            dilation_rate=self._along(step, how.dilation_rate),
-        )
-        first = 1 if self.channels_last else 2
-        for axis in step.axes:
-            self.sizes[after(axis)] = output.shape[first + axis]
-            here = slice(first + axis, first + axis + 1)
-            self.dynamic_sizes[after(axis)] = ops.shape(output)[here]
-        return output
-
-    def _along(self, step, values):
-        """A setting of the window on the axes of this step, else 1."""
-        return tuple(
-            value if axis in step.axes else 1
-            for axis, value in enumerate(values)
-        )
-
-    def _gather(self, step, table, ids):
-        """Rows of the table, by those digits of the ids that index it."""
-        rows = self.shape((step.table[0],))[0]
-        table = ops.reshape(table, (rows, *self.shape((step.table[1],))))
-        ids = ops.reshape(ids, (-1,))
-        labels = self.network.labels_of("lookup")
-        index = ops.zeros_like(ids)
-        for label in step.table[0]:
-            below = labels[labels.index(label) + 1 :]
-            place = math.prod(self.sizes[x] for x in below)
-            digit = ops.mod(ops.floor_divide(ids, place), self.sizes[label])
-            index = index * self.sizes[label] + digit
-        # The rows that pad a table are no rows of it: an id of theirs must
-        # be refused like any other that is out of range.
-        known = ops.logical_and(ids >= 0, ids < self.network.input_size)
-        index = ops.where(known, index, rows)
-        return ops.cast(ops.take(table, index, axis=0), self.dtype)
-
-    def _resize(self, step, value):
-        value = ops.reshape(value, self.shape(step.groups))
-        before = [self._size(group) for group in step.groups]
-        after = [self._size(group) for group in step.sizes]
-        if all(
-            b is None or a <= b for a, b in zip(after, before, strict=True) if a
-        ):
-            return value[
-                tuple(
-                    slice(None) if a == b else slice(a)
-                    for a, b in zip(after, before, strict=True)
-                )
-            ]
-        return ops.pad(
-            value,
-            [
-                (0, 0) if a == b else (0, a - b)
-                for a, b in zip(after, before, strict=True)
-            ],
-        )
-
-
-def _known_product(sizes) -> int | None:
-    """The product of sizes, or `None` if one of them is unknown."""
-    return None if any(size is None for size in sizes) else math.prod(sizes)

@@ -12,6 +12,7 @@ matrix, swept from either end, needs no transposition of an activation.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -44,11 +45,16 @@ class CannotLower(Exception):
 
 @dataclass(frozen=True)
 class Operand:
-    """A tensor on the way: its number, and its labels in memory order."""
+    """A tensor on the way: its number, and its labels in memory order.
+
+    What meets it next goes by the labels of `order`, if there are any: a
+    merged weight is permuted once, into what that step reads.
+    """
 
     number: int
     labels: Labels
     weight_only: bool
+    order: Labels = ()
 
 
 def lower(network: TensorNetwork, order: Order) -> tuple[Step, ...]:
@@ -107,7 +113,7 @@ class _Lowering:
         self.input = Operand(len(network.cores), labels, False)
 
     def merge(self, tree: Tree) -> Operand:
-        """Merges a tree of cores into one weight, in canonical order."""
+        """Merges a tree of cores into one weight."""
         if isinstance(tree, int):
             return Operand(tree, self.network.cores[tree], True)
         left, right = (self.merge(branch) for branch in tree)
@@ -122,7 +128,8 @@ class _Lowering:
         merged = self._matmul(
             left, right, (*front, rest[0], shared), (*front, shared, rest[1])
         )
-        return self.transpose(merged, self._canonical(tree, merged.labels))
+        order = self._canonical(tree, merged.labels)
+        return dataclasses.replace(merged, order=order)
 
     def _outside(self, leaves: list[int]) -> set[str]:
         """Labels that are still needed when these cores are merged."""
@@ -188,7 +195,7 @@ class _Lowering:
         ids = tuple(x for x in self.lookups if x in weight.labels)
         if not ids:
             return weight
-        rest = _without(weight.labels, ids)
+        rest = _without(weight.order or weight.labels, ids)
         weight = self.transpose(weight, ids + rest)
         step = Gather((weight.number, self.input.number), False, (ids, rest))
         return self._add(step, (BATCH, *rest))
@@ -217,7 +224,8 @@ class _Lowering:
         shared = tuple(x for x in current.labels if x in weight.labels)
         stack = tuple(x for x in shared if x in needed)
         shared = _without(shared, stack)
-        new = _without(weight.labels, shared + stack + self.window)
+        new = weight.order or weight.labels
+        new = _without(new, shared + stack + self.window)
         if any(label in weight.labels for label in self.window):
             return self._slide(current, weight, stack, shared, new)
         if stack:

@@ -81,6 +81,12 @@ class Plan:
         return len(meetings) == 1
 
     @property
+    def full_title(self) -> str:
+        """The title, and into how many parts the batch is cut."""
+        parts = f", in {self.tiles} parts" if self.tiles > 1 else ""
+        return self.title + parts
+
+    @property
     def shown_batch(self) -> int:
         """The batch that `seconds` and `multiply_adds` speak of."""
         return self.batch or 32
@@ -163,7 +169,7 @@ class Plan:
         )
         steps = memory.traffic(self.steps, sizes)
         peak = memory.training_peak if training else memory.forward_peak
-        return self.machine.itemsize * peak(steps, given)
+        return int(self.machine.itemsize) * peak(steps, given)
 
     def _sizes_at(self, batch: int) -> dict[str, int]:
         """Sizes of all labels in one part of a batch."""
@@ -178,7 +184,7 @@ class Plan:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.title}: {self.multiply_adds:,} multiply-adds, "
+            f"{self.full_title}: {self.multiply_adds:,} multiply-adds, "
             f"{self.seconds * 1e6:,.0f} us predicted at batch "
             f"{self.shown_batch}{self._circumstances()}"
         ]
@@ -205,7 +211,6 @@ class Plan:
         parts = [
             "" if self.batch else "unknown batch",
             f"{self.uses} inputs" if self.uses > 1 else "",
-            f"in {self.tiles} parts" if self.tiles > 1 else "",
             "" if self.mode == INFERENCE else self.mode,
         ]
         return "".join(f", {part}" for part in parts if part)

@@ -21,6 +21,29 @@ def left_fold(trees: Iterable[Tree]) -> Tree:
     return first
 
 
+def as_order(trees) -> Order:
+    """An order from nested lists, as JSON holds it.
+
+    Args:
+        trees: Numbers of cores, and pairs of such trees.
+
+    Raises:
+        ValueError: If it is anything else.
+    """
+
+    def tree_of(value) -> Tree:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if isinstance(value, (list, tuple)) and len(value) == 2:
+            return tuple(map(tree_of, value))
+        raise ValueError(
+            "An order is made of numbers of cores and of pairs of trees. "
+            f"Received: {value!r} in {trees!r}. Let `autotune` find orders."
+        )
+
+    return tuple(map(tree_of, trees))
+
+
 def leaves(tree: Tree) -> list[int]:
     """Numbers of the cores in a tree.
 

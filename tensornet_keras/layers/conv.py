@@ -7,9 +7,10 @@ from typing import ClassVar
 import keras
 from keras import ops
 
-from tensornet_keras.contraction import Plan, plan_for
+from tensornet_keras.contraction import Plan
 from tensornet_keras.contraction.execute import Convolution
 from tensornet_keras.layers.factorized import FactorizedLayer
+from tensornet_keras.layers.planning import chosen
 
 # Spatial extent that is planned for where it is unknown.
 USUAL_EXTENT = 32
@@ -98,7 +99,7 @@ class FactorizedConv(FactorizedLayer):
 
     def call(self, inputs, training=None):
         inputs = ops.cast(inputs, self.compute_dtype)
-        plan = self._plan_for(inputs.shape)
+        plan = self._plan_for(inputs.shape, bool(training))
         padding = self.padding
         if padding == "causal":
             inputs, padding = self._padded_before(inputs), "valid"
@@ -149,8 +150,7 @@ class FactorizedConv(FactorizedLayer):
     def _channel_axis(self) -> int:
         return -1 if self.data_format == "channels_last" else 1
 
-    def _plan_for(self, input_shape) -> Plan:
-        batch = self.planning_batch or input_shape[0] or None
+    def _plan_for(self, input_shape, training=False) -> Plan:
         last = self.data_format == "channels_last"
         spatial = input_shape[1:-1] if last else input_shape[2:]
         before = [extent or USUAL_EXTENT for extent in spatial]
@@ -165,7 +165,14 @@ class FactorizedConv(FactorizedLayer):
             )
         ]
         positions = (tuple(before), tuple(after))
-        return plan_for(self.format.network, batch, positions, self.groups > 1)
+        return chosen(
+            self,
+            self.format.network,
+            input_shape[0],
+            positions,
+            training=training,
+            rebuild_only=self.groups > 1,
+        )
 
     def _padded_before(self, inputs):
         """Zeros before the first position, so that no output sees ahead."""

@@ -6,8 +6,9 @@ import keras
 from keras import ops
 
 from tensornet_keras import validation
-from tensornet_keras.contraction import Plan, plan_for
+from tensornet_keras.contraction import Plan
 from tensornet_keras.layers.factorized import FactorizedLayer
+from tensornet_keras.layers.planning import chosen
 
 
 @keras.saving.register_keras_serializable(package="tensornet_keras")
@@ -80,7 +81,7 @@ class FactorizedDense(FactorizedLayer):
 
     def call(self, inputs, training=None):
         inputs = ops.cast(inputs, self.compute_dtype)
-        plan = self._plan_for(inputs.shape)
+        plan = self._plan_for(inputs.shape, bool(training))
         outputs = self._contract(inputs, plan, training=training)
         if self.bias is not None:
             outputs = ops.add(outputs, self.bias)
@@ -92,9 +93,9 @@ class FactorizedDense(FactorizedLayer):
     def get_config(self):
         return {**super().get_config(), "units": self.units}
 
-    def _plan_for(self, input_shape) -> Plan:
+    def _plan_for(self, input_shape, training=False) -> Plan:
         rows = tuple(size or 1 for size in input_shape[1:-1])
-        batch = self.planning_batch
-        if batch is None and None not in input_shape[:-1]:
-            batch = input_shape[0] or None
-        return plan_for(self.format.network, batch, (rows, rows))
+        batch = None if None in input_shape[:-1] else input_shape[0]
+        return chosen(
+            self, self.format.network, batch, (rows, rows), training=training
+        )

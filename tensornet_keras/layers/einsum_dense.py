@@ -8,9 +8,10 @@ import keras
 from keras import ops
 
 from tensornet_keras import validation
-from tensornet_keras.contraction import Plan, plan_for
+from tensornet_keras.contraction import Plan
 from tensornet_keras.layers.einsum_equation import EinsumEquation
 from tensornet_keras.layers.factorized import FactorizedLayer
+from tensornet_keras.layers.planning import chosen
 
 
 @keras.saving.register_keras_serializable(package="tensornet_keras")
@@ -129,7 +130,7 @@ class FactorizedEinsumDense(FactorizedLayer):
         equation = self._parsed(len(inputs.shape))
         sizes = self._sizes(inputs.shape)
         shape = dict(zip(equation.inputs, ops.shape(inputs), strict=True))
-        plan = self._plan_for(inputs.shape)
+        plan = self._plan_for(inputs.shape, bool(training))
         order = (*equation.free, *equation.batch, *equation.contracted)
         moved = _permuted(inputs, equation.inputs, order)
         leading = [shape[label] for label in (*equation.free, *equation.batch)]
@@ -218,7 +219,7 @@ class FactorizedEinsumDense(FactorizedLayer):
     def _network(self):
         return self.format.network.with_kind("window", "batch")
 
-    def _plan_for(self, input_shape) -> Plan:
+    def _plan_for(self, input_shape, training=False) -> Plan:
         equation = self._parsed(len(input_shape))
         free = [
             size
@@ -229,8 +230,9 @@ class FactorizedEinsumDense(FactorizedLayer):
         rows = tuple(size or 1 for size in free[1:])
         if None in input_shape[1:]:
             batch = None
-        batch = self.planning_batch or batch or None
-        return plan_for(self._network(), batch, (rows, rows))
+        return chosen(
+            self, self._network(), batch, (rows, rows), training=training
+        )
 
 
 def matrix_of(kernel, equation: EinsumEquation):

@@ -12,9 +12,10 @@ import keras
 from keras import initializers, ops
 
 from tensornet_keras import backend, validation
-from tensornet_keras.contraction import Plan, plan_for
+from tensornet_keras.contraction import Plan
 from tensornet_keras.layers.factorized import FactorizedLayer
 from tensornet_keras.layers.initializers import check_initializer
+from tensornet_keras.layers.planning import chosen
 
 # From so many ids on, finding the distinct ones costs less than it saves.
 LEAST_IDS = 256
@@ -153,7 +154,7 @@ class FactorizedEmbedding(FactorizedLayer):
             ids = ops.cast(ids, "int32")
         checked = self._check(ids)
         shape = tuple(ids.shape)
-        plan = self._plan_for(shape)
+        plan = self._plan_for(shape, bool(training))
         if not self._deduplicates(shape):
             rows = self._contract(ids, plan, training=training)
             return rows if checked else self._marked(rows, ids)
@@ -191,21 +192,26 @@ class FactorizedEmbedding(FactorizedLayer):
     def _network(self):
         return self.format.network.with_kind("in", "lookup")
 
-    def _plan_for(self, input_shape) -> Plan:
+    def _plan_for(self, input_shape, training=False) -> Plan:
         network = self._network()
         count = 0 if None in input_shape else math.prod(input_shape)
         if count > self.input_dim and self._deduplicates(input_shape):
             # No more distinct ids than this can be.
-            return plan_for(network, self.input_dim)
-        return self._planned(network, input_shape)
+            return chosen(self, network, self.input_dim, training=training)
+        return self._planned(network, input_shape, training)
 
-    def _planned(self, network, shape) -> Plan:
+    def _planned(self, network, shape, training, tunable=True) -> Plan:
         """The plan for rows of this static shape."""
         rows = tuple(size or 1 for size in shape[1:])
-        batch = self.planning_batch
-        if batch is None and None not in shape:
-            batch = (shape[0] if shape else 1) or None
-        return plan_for(network, batch, (rows, rows))
+        batch = None if None in shape else (*shape, 1)[0]
+        return chosen(
+            self,
+            network,
+            batch,
+            (rows, rows),
+            training=training,
+            tunable=tunable,
+        )
 
     def _deduplicates(self, shape) -> bool:
         """Whether repeated ids of this shape are computed once."""

@@ -21,6 +21,7 @@ from keras import (
 from tensornet_keras import validation
 from tensornet_keras.contraction import Plan
 from tensornet_keras.contraction.execute import dense_kernel, execute
+from tensornet_keras.layers import planning
 from tensornet_keras.layers.arguments import refuse, trainable_format
 from tensornet_keras.layers.initializers import (
     check_initializer,
@@ -55,6 +56,9 @@ class FactorizedLayer(keras.layers.Layer):
         bias_constraint: Constraint of the bias.
         planning_batch: Batch size to plan for. `None` plans for the batch
             that is seen, and for all where it is unknown.
+        max_memory: Most bytes that a plan may take beyond input and output.
+            `None` sets no limit.
+        tuned_plans: Plans that `autotune` has found, from a config.
         bond_dropout: Share of the entries of every bond to drop at random in
             training, in [0, 1).
         rank_penalty: Factor of the sum of the norms of all bond entries,
@@ -90,6 +94,8 @@ class FactorizedLayer(keras.layers.Layer):
         activity_regularizer=None,
         bias_constraint=None,
         planning_batch=None,
+        max_memory=None,
+        tuned_plans=None,
         bond_dropout=0.0,
         rank_penalty=0.0,
         scale_learning_rates=False,
@@ -118,6 +124,10 @@ class FactorizedLayer(keras.layers.Layer):
                 planning_batch, "planning_batch"
             )
         self.planning_batch = planning_batch
+        if max_memory is not None:
+            max_memory = validation.positive_integer(max_memory, "max_memory")
+        self.max_memory = max_memory
+        self.tuned_plans = planning.checked_plans(tuned_plans)
         self.bond_dropout = validation.share(bond_dropout, "bond_dropout")
         self.rank_penalty = validation.non_negative(
             rank_penalty, "rank_penalty"
@@ -188,7 +198,7 @@ class FactorizedLayer(keras.layers.Layer):
             )
         return dense_kernel(self.format.network, self.cores)
 
-    def plan(self, input_shape=None) -> Plan:
+    def plan(self, input_shape=None, training=False) -> Plan:
         """The plan by which the layer contracts its input; prints.
 
         Args:
@@ -196,6 +206,7 @@ class FactorizedLayer(keras.layers.Layer):
                 An int is the batch of the shape the layer was built with;
                 `None` is that shape itself. A `planning_batch` decides on
                 the steps whatever the batch.
+            training: Whether gradients are wanted too.
 
         Returns:
             The plan.
@@ -212,11 +223,11 @@ class FactorizedLayer(keras.layers.Layer):
                 "Call the layer, or its `build`, first."
             )
         if input_shape is None:
-            return self._plan_for(self._built_shape)
+            return self._plan_for(self._built_shape, training)
         if validation.is_integer(input_shape):
             input_shape = (input_shape, *self._built_shape[1:])
         input_shape = self._checked_shape(input_shape)
-        plan = self._plan_for(input_shape)
+        plan = self._plan_for(input_shape, training)
         if self.planning_batch and input_shape[0]:
             return dataclasses.replace(plan, batch=input_shape[0], rivals=())
         return plan
@@ -224,14 +235,19 @@ class FactorizedLayer(keras.layers.Layer):
     def _contract(self, inputs, plan, convolution=None, training=False):
         """The input contracted with the cores, with all switches."""
         cores = self._cores_for(training)
+        again = self.recompute and training
+        # As variables, TensorFlow would count their gradients twice.
+        cores = list(map(ops.copy if again else ops.convert_to_tensor, cores))
+        dtype = self.compute_dtype
 
-        def run(inputs, *cores):
-            return execute(plan, inputs, cores, convolution, self.compute_dtype)
+        def run(plan):
+            def contracted(inputs, *cores):
+                return execute(plan, inputs, cores, convolution, dtype)
 
-        if self.recompute and training:
-            # As variables, TensorFlow would count their gradients twice.
-            return keras.remat(run)(inputs, *map(ops.copy, cores))
-        return run(inputs, *map(ops.convert_to_tensor, cores))
+            function = keras.remat(contracted) if again else contracted
+            return lambda: function(inputs, *cores)
+
+        return planning.run_best(plan, inputs, run)
 
     def _cores_for(self, training) -> list:
         """The cores that a call uses, with entries dropped as asked."""
@@ -255,7 +271,7 @@ class FactorizedLayer(keras.layers.Layer):
         """The network with its legs of the kinds that the layer has."""
         return self.format.network
 
-    def _plan_for(self, input_shape) -> Plan:
+    def _plan_for(self, input_shape, training=False) -> Plan:
         """The plan for an input of this static shape."""
         raise TypeError(
             f"{type(self).__name__} is abstract. Received: a call of it. "
@@ -264,29 +280,7 @@ class FactorizedLayer(keras.layers.Layer):
 
     def _checked_shape(self, shape) -> tuple[int | None, ...]:
         """A shape that the layer takes, or an error."""
-        built = self._built_shape
-        if not isinstance(shape, (tuple, list)):
-            raise TypeError(
-                "`input_shape` must be a tuple, an int or None. "
-                f"Received: input_shape={shape!r}. "
-                f"Pass a shape such as {built}, or a batch size."
-            )
-        for size in shape:
-            if size is not None:
-                validation.positive_integer(size, "input_shape")
-        spec = self.input_spec
-        axes = (spec.axes or {}).items()
-        fits = len(shape) >= (spec.ndim or spec.min_ndim) and not (
-            spec.ndim and len(shape) > spec.ndim
-        )
-        if not fits or any(shape[axis] != size for axis, size in axes):
-            raise ValueError(
-                "`input_shape` must be a shape that the layer takes, like "
-                f"the one it was built with, {built}. "
-                f"Received: input_shape={tuple(shape)}. "
-                "Keep the number of axes and the size of the channel axis."
-            )
-        return tuple(shape)
+        return planning.checked_shape(self, shape, self._built_shape)
 
     def _add_cores(self, input_dims, output_dims, window=()) -> None:
         """Binds the format and adds one variable per core."""
@@ -335,6 +329,8 @@ class FactorizedLayer(keras.layers.Layer):
             ),
             bias_constraint=constraints.serialize(self.bias_constraint),
             planning_batch=self.planning_batch,
+            max_memory=self.max_memory,
+            tuned_plans=dict(self.tuned_plans),
             bond_dropout=self.bond_dropout,
             rank_penalty=self.rank_penalty,
             scale_learning_rates=self.scale_learning_rates,

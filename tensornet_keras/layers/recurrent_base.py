@@ -15,6 +15,7 @@ from tensornet_keras.layers.recurrent_cells import FactorizedCell
 
 SWITCHES = (
     "planning_batch",
+    "max_memory",
     "bond_dropout",
     "rank_penalty",
     "scale_learning_rates",

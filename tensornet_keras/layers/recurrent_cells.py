@@ -14,13 +14,14 @@ from typing import ClassVar
 import keras
 from keras import initializers, ops
 
-from tensornet_keras.contraction import Plan, plan_for
+from tensornet_keras.contraction import Plan
 from tensornet_keras.contraction.execute import (
     dense_kernel,
     execute,
     merged_weights,
 )
 from tensornet_keras.layers.factorized import FactorizedLayer
+from tensornet_keras.layers.planning import chosen
 
 # Steps that are planned for where their number is unknown.
 USUAL_STEPS = 32
@@ -50,7 +51,7 @@ class GateKernel(FactorizedLayer):
 
     def call(self, inputs, training=None):
         inputs = ops.cast(inputs, self.compute_dtype)
-        plan = self._plan_for(inputs.shape)
+        plan = self._plan_for(inputs.shape, bool(training))
         return self._contract(inputs, plan, training=training)
 
     def compute_output_shape(self, input_shape):
@@ -78,12 +79,12 @@ class GateKernel(FactorizedLayer):
         merged = merged_weights(plan, cores, self.compute_dtype)
         return lambda state: execute(plan, state, cores, merged=merged)
 
-    def _plan_for(self, input_shape) -> Plan:
+    def _plan_for(self, input_shape, training=False) -> Plan:
         rows = tuple(size or 1 for size in input_shape[1:-1])
-        batch = self.planning_batch
-        if batch is None and None not in input_shape[:-1]:
-            batch = input_shape[0] or None
-        return plan_for(self.format.network, batch, (rows, rows))
+        batch = None if None in input_shape[:-1] else input_shape[0]
+        return chosen(
+            self, self.format.network, batch, (rows, rows), training=training
+        )
 
 
 class FactorizedCell:
@@ -173,16 +174,19 @@ class FactorizedCell:
         bias = self._input_bias
         return projected if bias is None else ops.add(projected, bias)
 
-    def plan_of_steps(self, batch, steps) -> Plan:
+    def plan_of_steps(self, batch, steps, training=False) -> Plan:
         """The plan by which the states of all steps meet their kernel.
 
         Args:
             batch: Batch size, `None` if unknown.
             steps: Number of time steps, `None` if unknown.
+            training: Whether gradients are wanted.
         """
-        return plan_for(
+        return chosen(
+            self.state_kernel,
             self.state_kernel.format.network,
-            self.state_kernel.planning_batch or batch or None,
+            batch,
+            training=training,
             rebuild_only=len(self._groups) > 1,
             uses=steps or USUAL_STEPS,
         )
@@ -200,7 +204,7 @@ class FactorizedCell:
         if training and 0.0 < self.recurrent_dropout < 1.0:
             masks = self.get_recurrent_dropout_mask(state)
         if masks is None and len(self._groups) == 1:
-            plan = self.plan_of_steps(state.shape[0], steps)
+            plan = self.plan_of_steps(state.shape[0], steps, bool(training))
             products = (self.state_kernel.for_every_step(plan, training),)
         else:
             kernels = self.state_kernel.each_gate(training)

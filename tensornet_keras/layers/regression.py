@@ -15,10 +15,11 @@ import keras
 from keras import ops
 
 from tensornet_keras import validation
-from tensornet_keras.contraction import Plan, plan_for
+from tensornet_keras.contraction import Plan
 from tensornet_keras.formats import CP, Format
 from tensornet_keras.formats.tensorized import TensorizedFormat
 from tensornet_keras.layers.factorized import FactorizedLayer
+from tensornet_keras.layers.planning import chosen
 from tensornet_keras.network import Leg, TensorNetwork
 
 
@@ -29,7 +30,7 @@ class _TensorLayer(FactorizedLayer):
 
     def call(self, inputs, training=None):
         inputs = ops.cast(inputs, self.compute_dtype)
-        plan = self._plan_for(inputs.shape)
+        plan = self._plan_for(inputs.shape, bool(training))
         rows = ops.reshape(inputs, (-1, self.format.input_size))
         outputs = self._contract(rows, plan, training=training)
         outputs = ops.reshape(outputs, (-1, *self.format.output_dims))
@@ -57,9 +58,10 @@ class _TensorLayer(FactorizedLayer):
         )
         self.built = True
 
-    def _plan_for(self, input_shape) -> Plan:
-        batch = self.planning_batch or input_shape[0] or None
-        return plan_for(self.format.network, batch)
+    def _plan_for(self, input_shape, training=False) -> Plan:
+        return chosen(
+            self, self.format.network, input_shape[0], training=training
+        )
 
 
 def _refuse_unknown(input_shape) -> None:

@@ -85,18 +85,19 @@ class FactorizedReversibleEmbedding(FactorizedEmbedding):
         if not reverse:
             return super().call(inputs, training=training)
         hidden = ops.cast(inputs, self.reverse_dtype or self.compute_dtype)
-        plan = self._reverse_plan(tuple(hidden.shape))
+        plan = self._reverse_plan(tuple(hidden.shape), bool(training))
         logits = self._contract(hidden, plan, training=training)
         if self.logit_soft_cap is None:
             return logits
         cap = self.logit_soft_cap
         return ops.multiply(ops.tanh(ops.divide(logits, cap)), cap)
 
-    def plan(self, input_shape=None, reverse=False) -> Plan:
+    def plan(self, input_shape=None, training=False, reverse=False) -> Plan:
         """The plan by which the layer contracts its input; prints.
 
         Args:
             input_shape: Shape of the input, as in `FactorizedLayer.plan`.
+            training: Whether gradients are wanted.
             reverse: Whether the input is hidden states, of which the shape
                 must be given.
 
@@ -104,8 +105,8 @@ class FactorizedReversibleEmbedding(FactorizedEmbedding):
             The plan.
         """
         if not reverse:
-            return super().plan(input_shape)
-        return self._reverse_plan(self._checked_shape(input_shape))
+            return super().plan(input_shape, training)
+        return self._reverse_plan(self._checked_shape(input_shape), training)
 
     def compute_mask(self, inputs, mask=None):
         # Hidden states have no id 0. They are told from ids by their type and
@@ -132,7 +133,7 @@ class FactorizedReversibleEmbedding(FactorizedEmbedding):
             "logit_soft_cap": self.logit_soft_cap,
         }
 
-    def _reverse_plan(self, shape) -> Plan:
+    def _reverse_plan(self, shape, training) -> Plan:
         if not shape or shape[-1] != self.output_dim:
             raise ValueError(
                 "Hidden states must end in an axis of size `output_dim`. "
@@ -140,4 +141,5 @@ class FactorizedReversibleEmbedding(FactorizedEmbedding):
                 f"output_dim={self.output_dim} in layer {self.name!r}. "
                 "Pass reverse=False to look up ids."
             )
-        return self._planned(self.format.network.transposed(), shape[:-1])
+        network = self.format.network.transposed()
+        return self._planned(network, shape[:-1], training, tunable=False)

@@ -19,6 +19,8 @@ OWN_ARGUMENTS = (
     "output_modes",
     "pad",
     "planning_batch",
+    "max_memory",
+    "tuned_plans",
     "rank",
     "rank_penalty",
     "recompute",

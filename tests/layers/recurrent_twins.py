@@ -52,6 +52,7 @@ def fill(twin, layer):
 
 OWN = (
     "planning_batch",
+    "max_memory",
     "bond_dropout",
     "rank_penalty",
     "scale_learning_rates",

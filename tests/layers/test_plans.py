@@ -1,7 +1,15 @@
+import dataclasses
+import math
+
+import keras
+import numpy as np
 import pytest
 
 import tensornet_keras as tk
-from tensornet_keras.contraction import plan_for
+from tensornet_keras import backend
+from tensornet_keras.contraction import candidates, devices, plan_for
+from tensornet_keras.layers import planning
+from tests.laws.oracles import assert_close, random_array
 
 MODES = (2, 7, 8, 8, 7, 4), (4,) * 6
 
@@ -116,3 +124,100 @@ def test_an_unknown_extent_is_planned_for_as_a_usual_one():
 def test_a_batch_below_one_is_refused(batch):
     with pytest.raises(ValueError, match=f"Received: input_shape={batch}"):
         dense().plan(batch)
+
+
+def test_a_layer_plans_for_training_and_for_its_memory():
+    layer = dense()
+    network = layer.format.network
+    assert layer.plan(64, training=True) == plan_for(
+        network, 64, mode="training"
+    )
+    bound = layer.plan(64).peak_bytes // 2
+    small = dense(max_memory=bound)
+    assert small.plan(64).peak_bytes <= bound
+    assert type(small).from_config(small.get_config()).max_memory == bound
+    with pytest.raises(ValueError, match="at least"):
+        dense(max_memory=1).plan(64)
+    with pytest.raises(TypeError, match="max_memory"):
+        dense(max_memory="much")
+
+
+def tuned_key(batch):
+    return devices.tuning_key(batch, "float32", "inference")
+
+
+def test_a_tuned_plan_goes_before_a_predicted_one_and_is_saved(tmp_path):
+    layer = dense()
+    rebuilt = next(p for p in candidates(layer.format.network) if p.rebuilds)
+    assert not layer.plan(32).rebuilds
+    layer.tuned_plans[tuned_key(32)] = {"order": rebuilt.order, "tiles": 1}
+    assert layer.plan(32).rebuilds
+    assert layer.plan(30).rebuilds
+    assert not layer.plan(33).rebuilds
+    assert not layer.plan(32, training=True).rebuilds
+    model = keras.Sequential([keras.Input((25088,)), layer])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras").layers[0]
+    assert loaded.plan(32) == layer.plan(32)
+    assert loaded.plan(32).rebuilds
+
+
+@pytest.mark.parametrize(
+    "plan", [3, {"order": [0]}, {"order": [0], "tiles": 0}, {"tiles": 1}]
+)
+def test_a_tuned_plan_that_is_none_is_refused(plan):
+    with pytest.raises(ValueError, match="tuned plan|tiles"):
+        dense(tuned_plans={tuned_key(1): plan})
+
+
+def two_plans(monkeypatch):
+    """A layer whose plans for a small and a large batch differ."""
+    layer = tk.layers.TTDense(1024, 32, (4, 8, 8, 4), (4, 8, 8, 4))
+    layer.build((None, 1024))
+    network = layer.format.network
+    plans = {plan.rebuilds: plan for plan in candidates(network)}
+    switched = dataclasses.replace(plans[False], beyond=(16, plans[True]))
+    monkeypatch.setattr(planning, "plan_for", lambda *_, **__: switched)
+    return layer
+
+
+def test_an_unknown_batch_takes_the_plan_of_its_size(monkeypatch):
+    layer = two_plans(monkeypatch)
+    titles = []
+    run = planning.run_best
+
+    def recorded(plan, inputs, function):
+        return run(
+            plan, inputs, lambda p: [titles.append(p.title), function(p)][1]
+        )
+
+    monkeypatch.setattr(planning, "run_best", recorded)
+    model = keras.Sequential([keras.Input((1024,)), layer])
+    model.compile("sgd", "mse", jit_compile=False)
+    for batch in (3, 40):
+        x = random_array((batch, 1024))
+        kernel = keras.ops.convert_to_numpy(layer.kernel)
+        assert_close(model.predict_on_batch(x), x @ kernel)
+        assert math.isfinite(
+            model.train_on_batch(x, np.zeros((batch, 1024), "float32"))
+        )
+    assert titles
+
+
+@pytest.mark.skipif(
+    backend.name() != "tensorflow", reason="the others know their sizes"
+)
+def test_a_graph_without_branches_is_there_for_export(monkeypatch):
+    layer = two_plans(monkeypatch)
+
+    def branches():
+        function = backend.compiled(lambda x: layer(x))
+        import tensorflow as tf
+
+        spec = tf.TensorSpec((None, 1024))
+        graph = function.get_concrete_function(spec).graph
+        return sum("If" in o.type for o in graph.get_operations())
+
+    assert branches() == 1
+    with planning.without_branches():
+        assert branches() == 0

@@ -1,0 +1,88 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tensornet_keras.contraction import candidates, plan_for, plan_of
+from tensornet_keras.contraction.cost import CPU
+from tensornet_keras.contraction.execute import execute
+from tensornet_keras.contraction.trees import as_order
+from tests.contraction.networks import VGG, train
+from tests.laws.oracles import assert_close, dense_weight, random_cores
+
+# A mild compression: swept for one example, rebuilt for a thousand.
+MILD = train((4, 8, 8, 4), (4, 8, 8, 4), 32)
+
+
+def test_what_is_merged_beforehand_costs_nothing_once_frozen():
+    for plan in candidates(MILD):
+        frozen = dataclasses.replace(plan, mode="frozen")
+        weights = [step for step in plan.steps if step.weight_only]
+        if weights:
+            assert frozen.seconds_at(8) < plan.seconds_at(8)
+        else:
+            assert frozen.seconds_at(8) == plan.seconds_at(8)
+    assert plan_for(MILD, 256, mode="frozen").rebuilds
+
+
+def test_training_costs_more_than_inference():
+    for plan in candidates(VGG):
+        training = dataclasses.replace(plan, mode="training")
+        assert training.seconds_at(8) > 2 * plan.seconds_at(8)
+        assert "training" in str(training)
+
+
+def test_an_unknown_mode_is_refused():
+    with pytest.raises(ValueError, match="mode"):
+        plan_for(VGG, 8, mode="trainig")
+
+
+def test_a_slower_device_takes_longer():
+    slow = dataclasses.replace(CPU, multiply_adds=CPU.multiply_adds / 10)
+    assert plan_for(VGG, 64, machine=slow).seconds > plan_for(VGG, 64).seconds
+
+
+def test_two_plans_share_the_sizes_of_an_unknown_batch():
+    # Launching is dear, arithmetic cheap: few steps for one example, few
+    # multiply-adds for a thousand.
+    machine = dataclasses.replace(CPU, launch=1e-3, stacked=1e-12)
+    plan = plan_for(MILD, machine=machine)
+    assert plan.beyond is not None
+    batch, larger = plan.beyond
+    assert plan.seconds_at(batch) == larger.seconds_at(batch)
+    alone = dataclasses.replace(plan, beyond=None)
+    assert alone.seconds_at(1024) > plan.seconds_at(1024)
+    assert f"from batch {batch} on: {larger.title}" in str(plan)
+
+
+def test_a_plan_of_an_order_is_that_candidate():
+    for plan in candidates(MILD):
+        again = plan_of(MILD, plan.order, 8)
+        assert (again.steps, again.title) == (plan.steps, plan.title)
+        nested = [list(t) if isinstance(t, tuple) else t for t in plan.order]
+        assert as_order(nested) == plan.order
+
+
+@pytest.mark.parametrize("order", [(0, 1), (0, 1, 2, 2), ((0, 1), (2, 4))])
+def test_an_order_names_every_core_once(order):
+    with pytest.raises(ValueError, match="every core once"):
+        plan_of(MILD, order)
+
+
+@pytest.mark.parametrize("order", ["01", [[0, 1, 2]], [0.5], [True, 0]])
+def test_an_order_is_made_of_numbers_and_pairs(order):
+    with pytest.raises(ValueError, match="numbers of cores"):
+        as_order(order)
+
+
+@pytest.mark.parametrize("tiles", [2, 4, 8])
+def test_a_batch_in_parts_gives_the_same_numbers(tiles):
+    network = train((2, 3, 4), (3, 2, 5), 3)
+    cores = random_cores(network)
+    inputs = np.random.default_rng(0).standard_normal((8, 24), "float32")
+    expected = inputs @ dense_weight(network, cores)
+    for plan in candidates(network)[:6]:
+        parts = dataclasses.replace(plan, tiles=tiles)
+        assert_close(execute(parts, inputs, cores), expected)
+        # A batch that cannot be cut is taken whole.
+        assert_close(execute(parts, inputs[:7], cores), expected[:7])
