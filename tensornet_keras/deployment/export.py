@@ -21,6 +21,7 @@ import keras
 from tensornet_keras import backend, model_inputs, validation, writing
 from tensornet_keras.deployment import parity
 from tensornet_keras.deployment.parity import ExportError
+from tensornet_keras.layers import planning
 
 _BATCHES = (1, 3)
 _CHATTY_LOGGERS = ("absl", "tensorflow", "tf2onnx")
@@ -200,7 +201,10 @@ def _trials(specs, sample):
 
 
 def _write(model, draft, format, specs):
-    with _quiet():
+    # Only TensorFlow itself chooses among plans well when a graph runs.
+    saved = format == "tf_saved_model"
+    plans = contextlib.nullcontext if saved else planning.without_branches
+    with _quiet(), plans():
         try:
             model.export(
                 draft, format=format, verbose=False, input_signature=[specs]
