@@ -38,6 +38,7 @@ _FITTED = (
     "bytes_cached",
     "bytes_shuffled",
     "short_run",
+    "launch",
     "stacked",
     "window_adds",
 )
@@ -81,9 +82,10 @@ def calibrate(dtype: str = "float32") -> Machine:
         ],
         BUDGET,
     )
-    launch = max((chain - none) / _CHAIN, start.launch / 10)
-    start = dataclasses.replace(start, launch=launch)
     machine = fitted(start, list(zip(steps, times, strict=True)), none)
+    # Without a graph every operation is started as the call is.
+    launch = max(machine.launch, (chain - none) / _CHAIN)
+    machine = dataclasses.replace(machine, launch=launch)
     devices.keep_machine(machine, dtype)
     return machine
 
@@ -138,8 +140,7 @@ def fitted(
 
     Args:
         start: Where to begin. A rate that the times say little of stays near
-            it; the cost of a start, the size of the cache and that of a
-            number stay as they are.
+            it; the sizes of the cache and of a number stay as they are.
         samples: Steps and their times in seconds.
         call: Seconds that every time holds for the call alone.
     """

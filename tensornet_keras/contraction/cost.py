@@ -28,7 +28,8 @@ class Machine:
         bytes_moved: Bytes a second read or written in order.
         bytes_cached: The same, of the first `cache_bytes` of a step.
         cache_bytes: Bytes that stay near the processor between two steps.
-        bytes_shuffled: Bytes a second when the last axis is permuted.
+        bytes_shuffled: `bytes_moved` where the last axis is permuted; the
+            first `cache_bytes` are faster by as much as they are in order.
         short_run: Bytes that stay together under a permutation at which the
             time is the mean of moving them and shuffling them.
         launch: Seconds that starting an operation takes.
@@ -37,18 +38,18 @@ class Machine:
         itemsize: Bytes of a number.
     """
 
-    multiply_adds: float = 6e10
-    half_long: float = 8.0
-    half_short: float = 12.0
-    half_contracted: float = 12.0
-    bytes_moved: float = 1.2e10
-    bytes_cached: float = 1.2e10
-    cache_bytes: float = 2.0**20
-    bytes_shuffled: float = 3e9
-    short_run: float = 256.0
-    launch: float = 1.2e-5
-    stacked: float = 1.5e-7
-    window_adds: float = 6e9
+    multiply_adds: float = 8e10
+    half_long: float = 1.0
+    half_short: float = 8.0
+    half_contracted: float = 6.0
+    bytes_moved: float = 1.3e10
+    bytes_cached: float = 4e10
+    cache_bytes: float = 1.6e7
+    bytes_shuffled: float = 6e9
+    short_run: float = 128.0
+    launch: float = 2e-5
+    stacked: float = 3e-8
+    window_adds: float = 3e10
     itemsize: float = 4.0
 
     def __post_init__(self):
@@ -250,5 +251,5 @@ def _move(shapes, machine) -> float:
     stays = not axes or axes[-1] == last
     run = shape[last] * machine.itemsize if stays else 0
     together = run / (run + machine.short_run)
-    shuffled = size / machine.bytes_shuffled
-    return together * _traffic(size, machine) + (1 - together) * shuffled
+    slower = machine.bytes_moved / machine.bytes_shuffled
+    return _traffic(size, machine) * (together + (1 - together) * slower)
