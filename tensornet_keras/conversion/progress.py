@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 import rich.console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -36,13 +37,15 @@ class ConversionProgress:
             id(layer): layer.count_params() for layer in layers if layer.built
         }
         total = sum(self._numbers.values())
+        console = rich.console.Console(stderr=True)
+        seen = console.is_terminal or console.is_jupyter
         self._bar = Progress(
             TextColumn("Decomposing {task.description}"),
             BarColumn(),
             TaskProgressColumn(),
             TimeElapsedColumn(),
-            console=rich.console.Console(stderr=True),
-            disable=total < LARGE_KERNELS,
+            console=console,
+            disable=total < LARGE_KERNELS or not seen,
             transient=True,
         )
         self._task = self._bar.add_task("", total=total)
@@ -74,7 +77,7 @@ class ConversionProgress:
             left *= 1.0 - SHARE_OF_A_PASS
             self._move(done + size * (1.0 - left))
 
-        self._bar.update(self._task, description=path_of(layer))
+        self._bar.update(self._task, description=escape(path_of(layer)))
         with heard_by(passed):
             yield
         self._move(done + size)

@@ -1,4 +1,4 @@
-"""Selection: which layers of a model a conversion is about, and their format."""
+"""Selection: which layers a conversion is about, and what format each has."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg.lapack import dposv
 
+from tensornet_keras.decomposition.passes import passed
 from tensornet_keras.decomposition.residual import frobenius_norm
 from tensornet_keras.decomposition.threads import products_for, threads_for
 
@@ -150,6 +151,7 @@ def refined(
                     for new, old in zip(current, before, strict=True)
                 ]
             found = _swept(folding, trial, weights, ridge, multiply)
+            passed()
             if found[2] > square and before is not None:
                 before, largest = None, max(step, 0.1)
                 step /= 2

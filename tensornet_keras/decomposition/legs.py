@@ -13,7 +13,11 @@ import numpy as np
 import opt_einsum
 
 from tensornet_keras.decomposition.decomposition import Decomposition
-from tensornet_keras.decomposition.residual import frobenius_norm
+from tensornet_keras.decomposition.residual import (
+    frobenius_norm,
+    sum_of_squares,
+)
+from tensornet_keras.decomposition.threads import threads_for
 from tensornet_keras.decomposition.unfolding import (
     BLOCK_SIZE,
     tiles,
@@ -139,17 +143,19 @@ def relative_error(weight: np.ndarray, network: TensorNetwork, cores) -> float:
     target = leg_tensor(weight, network, weight.dtype)
     inside = _inside(network)
     missed = 0.0
-    for where in tiles(target.shape, BLOCK_SIZE):
-        picked = dict(zip(network.weight_labels, where, strict=True))
-        parts = [
-            core[tuple(picked.get(label, slice(None)) for label in labels)]
-            for core, labels in zip(cores, network.cores, strict=True)
-        ]
-        block = opt_einsum.contract(network.equation, *parts)
-        difference = np.subtract(block, target[where], dtype=np.float64)
-        if inside is not None:
-            difference = difference * inside[where]
-        missed += float(np.square(difference).sum())
+    widest = max((size for _, size in network.bonds), default=1)
+    with threads_for(widest):
+        for where in tiles(target.shape, BLOCK_SIZE):
+            picked = dict(zip(network.weight_labels, where, strict=True))
+            parts = [
+                core[tuple(picked.get(label, slice(None)) for label in labels)]
+                for core, labels in zip(cores, network.cores, strict=True)
+            ]
+            block = opt_einsum.contract(network.equation, *parts)
+            difference = np.subtract(block, target[where], dtype=np.float64)
+            if inside is not None:
+                difference *= inside[where]
+            missed += sum_of_squares(difference)
     total = frobenius_norm(np.ascontiguousarray(weight))
     if total == 0.0:
         return math.inf if missed else 0.0

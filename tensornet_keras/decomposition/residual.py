@@ -60,7 +60,7 @@ def _residual_square(weight, left, right) -> float:
         block = block[: len(part), :output_size]
         # In float64: the square of a small float32 residual would underflow.
         difference = np.subtract(block, part, dtype=np.float64)
-        total += _sum_of_squares(difference)
+        total += sum_of_squares(difference)
     return total
 
 
@@ -74,11 +74,15 @@ def frobenius_norm(array: np.ndarray) -> float:
     total = 0.0
     for start in range(0, flat.size, BLOCK_SIZE):
         block = flat[start : start + BLOCK_SIZE].astype(np.float64)
-        total += _sum_of_squares(block)
+        total += sum_of_squares(block)
     return math.sqrt(total)
 
 
-def _sum_of_squares(array: np.ndarray) -> float:
-    """In one pass, and not by BLAS, which would wake its threads for it."""
+def sum_of_squares(array: np.ndarray) -> float:
+    """In one pass, and not by BLAS, which would wake its threads for it.
+
+    Args:
+        array: An array of float64.
+    """
     flat = array.reshape(-1)
     return float(np.einsum("n,n->", flat, flat))
