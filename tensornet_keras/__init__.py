@@ -31,6 +31,7 @@ _VERBS = {
     "decompose": "tensornet_keras.decomposition",
     "densify": "tensornet_keras.conversion",
     "export": "tensornet_keras.deployment",
+    "freeze": "tensornet_keras.deployment",
     "profile": "tensornet_keras.profiling",
     "prune": "tensornet_keras.conversion",
 }

@@ -71,6 +71,8 @@ class TensorNetwork:
         input_size: Length of the layer's input axis, or `None` where it is
             the product of the in legs.
         output_size: Length of the layer's output axis, or `None` likewise.
+        settled: Whether the input is to meet the cores as they are, one
+            after another: no plan merges or reorders them.
 
     Raises:
         ValueError: If a label is unknown or on too few cores, a core has a
@@ -82,6 +84,7 @@ class TensorNetwork:
     bonds: tuple[tuple[str, int], ...] = ()
     input_size: int | None = None
     output_size: int | None = None
+    settled: bool = False
 
     def __post_init__(self):
         for name, kind in (("input_size", "in"), ("output_size", "out")):
@@ -207,7 +210,10 @@ class TensorNetwork:
         return dataclasses.replace(self, legs=legs)
 
     def transposed(self) -> TensorNetwork:
-        """The network of the transposed weight: in and out legs swapped."""
+        """The network of the transposed weight: in and out legs swapped.
+
+        What was settled for the one way is not for the other.
+        """
         swapped = {"in": "out", "out": "in"}
         legs = tuple(
             dataclasses.replace(leg, kind=swapped.get(leg.kind, leg.kind))
@@ -218,6 +224,7 @@ class TensorNetwork:
             legs=legs,
             input_size=self.output_size,
             output_size=self.input_size,
+            settled=False,
         )
 
     def parts_without(self, bond: str) -> tuple[frozenset[str], ...]:

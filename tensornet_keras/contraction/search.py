@@ -90,6 +90,18 @@ def trees(network: TensorNetwork) -> Iterator[tuple[str, Order]]:
             yield "opt_einsum's tree", order
 
 
+def settled(network: TensorNetwork) -> Iterator[tuple[str, Order]]:
+    """The only order of a network whose cores were merged for it.
+
+    Args:
+        network: A settled network.
+
+    Yields:
+        A title and an order.
+    """
+    yield "as settled", tuple(range(len(network.cores)))
+
+
 SEARCHES: dict[str, Search] = {
     "rebuild": rebuild,
     "sweeps": sweeps,
@@ -112,7 +124,8 @@ def candidates(
         The plans, made for an unknown batch.
     """
     proposed: dict[Order, str] = {}
-    for search in SEARCHES.values():
+    searches = (settled,) if network.settled else tuple(SEARCHES.values())
+    for search in searches:
         for title, order in search(network):
             if not _builds_table(network, order):
                 proposed.setdefault(order, title)

@@ -23,6 +23,7 @@ from tensornet_keras.conversion.selection import (
 from tensornet_keras.formats import Format
 from tensornet_keras.formats.format import ShareTooSmall
 from tensornet_keras.layers.initializers import without_drawing
+from tensornet_keras.surgery import twins
 
 
 def convert(
@@ -199,11 +200,11 @@ def densify(model):
     """
 
     def twin_of(layer):
-        if rules.is_factorized(layer):
-            return rules.dense_twin(layer)
+        if twins.is_factorized(layer):
+            return twins.dense_twin(layer)
         return None
 
-    return surgery.copy_with(model, twin_of, rules.fill_dense)
+    return surgery.copy_with(model, twin_of, twins.fill_dense)
 
 
 def _outcome(layer, format, error, min_compression, how) -> Factorization | str:

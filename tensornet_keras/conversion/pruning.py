@@ -6,7 +6,6 @@ import numpy as np
 from keras import ops
 
 from tensornet_keras import surgery, validation
-from tensornet_keras.conversion import rules
 from tensornet_keras.conversion.factorization import Factorization, together
 from tensornet_keras.conversion.report import REPLACED, LayerRow, Report
 from tensornet_keras.conversion.selection import Filters, path_of, selected
@@ -15,6 +14,7 @@ from tensornet_keras.decomposition.legs import relative_error
 from tensornet_keras.decomposition.unfolding import working_dtype
 from tensornet_keras.layers import FactorizedLayer
 from tensornet_keras.network import TensorNetwork
+from tensornet_keras.surgery import twins
 
 
 def prune(model, threshold: float = 1e-2, *, filters: Filters = None):
@@ -82,11 +82,11 @@ def prune(model, threshold: float = 1e-2, *, filters: Filters = None):
 
 def _outcome(layer, threshold: float) -> Factorization | str:
     """The layer's cores without idle entries, or why they stay."""
-    if not isinstance(layer, FactorizedLayer) and not rules.is_factorized(
+    if not isinstance(layer, FactorizedLayer) and not twins.is_factorized(
         layer
     ):
         return "kind"
-    kernels = rules.factorized_kernels(layer)
+    kernels = twins.factorized_kernels(layer)
     if not all(
         np.isfinite(core).all()
         for kernel in kernels
@@ -165,7 +165,7 @@ def _row(layer, pruned: Factorization) -> LayerRow:
     saved = sum(
         kernel.format.num_params - format.num_params
         for kernel, format in zip(
-            rules.factorized_kernels(layer), pruned.formats, strict=True
+            twins.factorized_kernels(layer), pruned.formats, strict=True
         )
     )
     return LayerRow(
@@ -199,11 +199,11 @@ def _twin(layer, found):
 def _fill(twin, layer, found) -> None:
     twin.set_cores(found[id(layer)].cores)
     for new, old in zip(
-        rules.factorized_kernels(twin),
-        rules.factorized_kernels(layer),
+        twins.factorized_kernels(twin),
+        twins.factorized_kernels(layer),
         strict=True,
     ):
         pairs = zip(new.core_variables, old.core_variables, strict=True)
         for ours, theirs in pairs:
             ours.trainable = theirs.trainable
-    rules.fill_bias(rules.holder(twin), rules.holder(layer))
+    twins.fill_bias(twins.holder(twin), twins.holder(layer))

@@ -1,8 +1,7 @@
-"""Rules: which factorized twin a Keras layer has, and the way back."""
+"""Rules: which factorized twin a Keras layer has, or why it has none."""
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 
 import keras
@@ -10,34 +9,16 @@ import keras
 from tensornet_keras import backend, surgery
 from tensornet_keras.conversion.factorization import Kernel
 from tensornet_keras.formats import Format
-from tensornet_keras.layers import (
-    FactorizedConv1D,
-    FactorizedConv2D,
-    FactorizedConv3D,
-    FactorizedDense,
-    FactorizedEinsumDense,
-    FactorizedEmbedding,
-    FactorizedGRU,
-    FactorizedLSTM,
-    FactorizedReversibleEmbedding,
-)
 from tensornet_keras.layers.einsum_dense import matrix_of
 from tensornet_keras.layers.einsum_equation import EinsumEquation
-
-TWINS: dict[type[keras.layers.Layer], type[keras.layers.Layer]] = {
-    keras.layers.Dense: FactorizedDense,
-    keras.layers.Conv1D: FactorizedConv1D,
-    keras.layers.Conv2D: FactorizedConv2D,
-    keras.layers.Conv3D: FactorizedConv3D,
-    keras.layers.EinsumDense: FactorizedEinsumDense,
-    # A subclass comes before its base, for the way back.
-    keras.layers.ReversibleEmbedding: FactorizedReversibleEmbedding,
-    keras.layers.Embedding: FactorizedEmbedding,
-    keras.layers.LSTM: FactorizedLSTM,
-    keras.layers.GRU: FactorizedGRU,
-}
-
-_LOOPS = (keras.layers.LSTM, keras.layers.GRU)
+from tensornet_keras.surgery.twins import (
+    TWINS,
+    factorized_kernels,
+    fill_bias,
+    holder,
+    is_table,
+    kernel_variables,
+)
 
 # Arguments of the Keras layers that their twins have not.
 _DROPPED = ("kernel_constraint", "lora_rank", "lora_alpha")
@@ -108,22 +89,13 @@ def _has_a_layer_as_activation(layer) -> bool:
     )
 
 
-def is_factorized(layer) -> bool:
-    """Whether a layer stands for an ordinary Keras layer.
-
-    Args:
-        layer: A Keras layer.
-    """
-    return isinstance(layer, tuple(TWINS.values()))
-
-
 def kernels_of(layer) -> tuple[Kernel, ...]:
     """The kernels of a Keras layer as weights to decompose.
 
     Args:
         layer: A built layer that has a twin.
     """
-    arrays = map(backend.numbers_of, _kernel_variables(layer))
+    arrays = map(backend.numbers_of, kernel_variables(layer))
     if isinstance(layer, keras.layers.RNN):
         # The gates are a dimension of their own.
         return tuple(
@@ -152,42 +124,11 @@ def _is_one_matrix(layer) -> bool:
     return True
 
 
-def _is_table(layer) -> bool:
-    return isinstance(layer, keras.layers.Embedding)
-
-
 def _sides(layer) -> tuple[str, ...]:
     """What Keras' arguments call the kernels of a layer."""
     if isinstance(layer, keras.layers.RNN):
         return "kernel", "recurrent"
-    return ("embeddings",) if _is_table(layer) else ("kernel",)
-
-
-def holder(layer):
-    """What holds the kernels and the bias: the cell, or the layer itself.
-
-    Args:
-        layer: A Keras layer or its twin.
-    """
-    return layer.cell if isinstance(layer, keras.layers.RNN) else layer
-
-
-def _kernel_variables(layer) -> tuple:
-    """The variables of a Keras layer that cores stand for."""
-    if isinstance(layer, keras.layers.RNN):
-        return layer.cell.kernel, layer.cell.recurrent_kernel
-    return (layer.embeddings if _is_table(layer) else layer.kernel,)
-
-
-def factorized_kernels(layer) -> tuple:
-    """What has the cores and the dense kernel of each kernel of a twin.
-
-    Args:
-        layer: A factorized layer; an LSTM and a GRU have two kernels.
-    """
-    if isinstance(layer, keras.layers.RNN):
-        return layer.cell.input_kernel, layer.cell.state_kernel
-    return (layer,)
+    return ("embeddings",) if is_table(layer) else ("kernel",)
 
 
 def _equation_of(layer) -> EinsumEquation:
@@ -228,62 +169,8 @@ def fill(twin_layer, layer, cores) -> None:
     """
     twin_layer.set_cores(cores)
     for kernel, variable in zip(
-        factorized_kernels(twin_layer), _kernel_variables(layer), strict=True
+        factorized_kernels(twin_layer), kernel_variables(layer), strict=True
     ):
         for core in kernel.core_variables:
             core.trainable = variable.trainable
     fill_bias(holder(twin_layer), holder(layer))
-
-
-def dense_twin(layer) -> keras.layers.Layer:
-    """The unbuilt ordinary Keras layer that a factorized layer stands for.
-
-    Args:
-        layer: A factorized layer, or one of its subclasses.
-    """
-    source = next(
-        kind
-        for kind, factorized in TWINS.items()
-        if isinstance(layer, factorized)
-    )
-    known = {
-        *inspect.signature(source.__init__).parameters,
-        *("name", "trainable", "dtype", "activity_regularizer"),
-        *(["zero_output_for_mask"] if source in _LOOPS else []),
-    }
-    config = surgery.config_of(layer)
-    return source.from_config({k: v for k, v in config.items() if k in known})
-
-
-def fill_dense(dense, layer) -> None:
-    """Gives a built Keras layer the kernels that the cores stand for.
-
-    A kernel is frozen if all of its cores are.
-
-    Args:
-        dense: The built Keras layer.
-        layer: The factorized layer it replaces.
-    """
-    for variable, kernel in zip(
-        _kernel_variables(dense), factorized_kernels(layer), strict=True
-    ):
-        variable.assign(kernel.kernel)
-        variable.trainable = any(x.trainable for x in kernel.core_variables)
-    fill_bias(holder(dense), holder(layer))
-    ours, theirs = getattr(dense, "activation", None), layer.activation
-    if isinstance(theirs, keras.layers.Layer) and theirs.built:
-        if not ours.built:
-            ours.build_from_config(theirs.get_build_config())
-        surgery.copy_state(theirs, ours)
-
-
-def fill_bias(ours, theirs) -> None:
-    """Gives one holder of a bias the bias of another, if it has one.
-
-    Args:
-        ours: What gets the bias.
-        theirs: What has it.
-    """
-    if getattr(theirs, "bias", None) is not None:
-        ours.bias.assign(backend.copied(theirs.bias))
-        ours.bias.trainable = theirs.bias.trainable

@@ -7,6 +7,7 @@ from tensornet_keras.formats.einsum_network import EinsumNetwork
 from tensornet_keras.formats.format import Format
 from tensornet_keras.formats.kronecker import Kronecker
 from tensornet_keras.formats.low_rank import LowRank
+from tensornet_keras.formats.merged import Merged
 from tensornet_keras.formats.monarch import Monarch
 from tensornet_keras.formats.spectrum_preserving import PaperMethod
 from tensornet_keras.formats.tensor_ring import TensorRing
@@ -21,6 +22,7 @@ __all__ = [
     "Format",
     "Kronecker",
     "LowRank",
+    "Merged",
     "Monarch",
     "PaperMethod",
     "TensorRing",

@@ -12,6 +12,7 @@ from tensornet_keras.formats.einsum_network import EinsumNetwork
 from tensornet_keras.formats.format import Format
 from tensornet_keras.formats.kronecker import Kronecker
 from tensornet_keras.formats.low_rank import LowRank
+from tensornet_keras.formats.merged import Merged
 from tensornet_keras.formats.monarch import Monarch
 from tensornet_keras.formats.spectrum_preserving import METHODS, PaperMethod
 from tensornet_keras.formats.tensor_ring import TensorRing
@@ -30,6 +31,8 @@ CATALOG: dict[str, type[Format]] = {
     TensorTrain.name: TensorTrain,
     Tucker.name: Tucker,
 }
+# Found in the configs of frozen layers; nobody writes it by hand.
+_BOUND_ONLY: dict[str, type[Format]] = {Merged.name: Merged}
 
 
 def register(format_class: type[Format]) -> type[Format]:
@@ -53,14 +56,15 @@ def register(format_class: type[Format]) -> type[Format]:
             f"Received: format_class={format_class!r}. "
             "Derive it from tensornet_keras.formats.Format."
         )
-    known = CATALOG.get(format_class.name)
+    name = format_class.name
+    known = CATALOG.get(name) or _BOUND_ONLY.get(name)
     if known is not None and known is not format_class:
         raise ValueError(
             "The name of a format must be unique. "
-            f"Received: name={format_class.name!r}, which {known.__name__} "
+            f"Received: name={name!r}, which {known.__name__} "
             "has already. Choose another name."
         )
-    CATALOG[format_class.name] = format_class
+    CATALOG[name] = format_class
     return format_class
 
 
@@ -101,7 +105,9 @@ def get(identifier, **kwargs) -> Format:
     if isinstance(identifier, Format):
         return identifier
     if isinstance(identifier, dict) and "name" in identifier:
-        return _class_named(identifier["name"]).from_config(identifier)
+        name = identifier["name"]
+        known = _BOUND_ONLY.get(name) or _class_named(name)
+        return known.from_config(identifier)
     raise TypeError(
         "A format must be a Format, a catalog name or a format's dict. "
         f"Received: format={identifier!r}. Pass for example "

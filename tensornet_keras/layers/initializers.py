@@ -56,7 +56,8 @@ def initial_cores(network: TensorNetwork, initializer) -> list[np.ndarray]:
             zero.
     """
     variance = kernel_variance(_fan_shape(network), initializer)
-    if not _DRAWING.get():
+    # What was merged is given to a layer, never trained from scratch.
+    if network.settled or not _DRAWING.get():
         return [np.zeros(shape, "float32") for shape in network.core_shapes]
     generator = np.random.default_rng(_seed(initializer))
     cores = [

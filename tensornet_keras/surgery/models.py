@@ -116,6 +116,7 @@ def copy_with(
             )
         twin = twin_of(layer)
         if twin is not None:
+            start_from_zeros(twin)
             twins.append((twin, layer))
             return twin
         copied = copied_layer(layer)

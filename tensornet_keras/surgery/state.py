@@ -50,7 +50,8 @@ def copy_trainable(layer, copied) -> None:
         layer: The source layer.
         copied: Its copy or its twin.
     """
-    if type(layer) is not type(copied):
+    same = len(layer.variables) == len(copied.variables)
+    if type(layer) is not type(copied) or not same:
         copied.trainable = layer.trainable
         return
     for ours, theirs in _paired_sublayers(copied, layer):

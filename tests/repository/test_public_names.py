@@ -18,6 +18,7 @@ VERBS = (
     "decompose",
     "densify",
     "export",
+    "freeze",
     "profile",
     "prune",
 )

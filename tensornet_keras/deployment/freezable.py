@@ -1,0 +1,225 @@
+"""What freezing knows of each layer: its kernels, and what stands for it."""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from tensornet_keras import layers
+from tensornet_keras.deployment.merging import Candidate, Meeting
+from tensornet_keras.network import TensorNetwork
+from tensornet_keras.surgery import config_of, twins
+
+# What an axis other than the batch is taken for where it is left open.
+USUAL_SIZE = 32
+
+_TENSOR_LAYERS = (layers.TensorContraction, layers.TensorRegression)
+_KNOWN = (
+    *twins.TWINS.values(),
+    *(layers.TTDense, layers.TTConv1D, layers.TTConv2D, layers.TTConv3D),
+    *_TENSOR_LAYERS,
+)
+# Arguments of the factorized layers that frozen ones have too.
+_KEPT = {"planning_batch", "deduplicate"}
+# Arguments that speak of training the cores.
+_OF_TRAINING = {
+    *("kernel_regularizer", "recurrent_regularizer"),
+    *("embeddings_regularizer", "activity_regularizer"),
+}
+
+
+@dataclass(frozen=True)
+class Site:
+    """A kernel of a layer, and the ways in which inputs meet it.
+
+    Args:
+        kernel: What has the cores and their format.
+        meetings: The ways in which inputs meet it.
+    """
+
+    kernel: keras.layers.Layer
+    meetings: tuple[Meeting, ...]
+
+
+def obstacle(layer) -> str | None:
+    """Why a layer cannot be frozen, `""` if it is none of ours, or `None`.
+
+    Args:
+        layer: A layer of a model.
+    """
+    if type(layer) in _KNOWN:
+        return None
+    if isinstance(layer, layers.MPSLayer):
+        return "no step among its weights alone"
+    inner = (layers.FactorizedLayer, layers.MPSLayer)
+    if isinstance(layer, _KNOWN):
+        return "a class of its own"
+    if any(isinstance(each, inner) for each in layer._flatten_layers()):
+        return "inside another layer"
+    return ""
+
+
+def planned_shape(layer, batch: int | None) -> tuple[int | None, ...]:
+    """The input shape that a layer is planned for.
+
+    Args:
+        layer: A factorized layer.
+        batch: Batch size, `None` if unknown.
+    """
+    first, *rest = _built_shape(layer) or (None,)
+    return (first or batch, *(size or USUAL_SIZE for size in rest))
+
+
+def _built_shape(layer):
+    config = layer.get_build_config()
+    return config.get("input_shape") or config["shapes_dict"]["sequences_shape"]
+
+
+def sites(layer, shape) -> tuple[Site, ...]:
+    """The kernels of a layer and how inputs of a shape meet them.
+
+    Args:
+        layer: A layer without an obstacle.
+        shape: The shape of its input.
+    """
+    if isinstance(layer, keras.layers.RNN):
+        return _of_loop(layer, shape)
+    rebuild_only = getattr(layer, "groups", 1) > 1
+    meetings = [_meeting(layer.plan(shape), _seen_by(layer), rebuild_only)]
+    if isinstance(layer, layers.FactorizedReversibleEmbedding):
+        hidden = layer.plan((*shape, layer.output_dim), reverse=True)
+        meetings.append(_meeting(hidden, TensorNetwork.transposed))
+    return (Site(layer, tuple(meetings)),)
+
+
+def _of_loop(layer, shape) -> tuple[Site, ...]:
+    whole = layer.plan(shape)
+    state = layer.recurrent_plan(shape[0], shape[1])
+    apart = getattr(layer, "reset_after", True) is False
+    return tuple(
+        Site(kernel, (_meeting(plan, _unchanged, rebuild_only),))
+        for kernel, plan, rebuild_only in zip(
+            twins.factorized_kernels(layer),
+            (whole, state),
+            (False, apart),
+            strict=True,
+        )
+    )
+
+
+def _meeting(plan, network_of, rebuild_only=False) -> Meeting:
+    return Meeting(
+        network_of,
+        plan.batch,
+        plan.positions,
+        plan.uses,
+        rebuild_only,
+        plan.machine,
+    )
+
+
+def _seen_by(layer):
+    """What a layer makes of its format's network for its plans."""
+    if isinstance(layer, layers.FactorizedEmbedding):
+        return lambda network: network.with_kind("in", "lookup")
+    if isinstance(layer, layers.FactorizedEinsumDense):
+        return lambda network: network.with_kind("window", "batch")
+    return _unchanged
+
+
+def _unchanged(network: TensorNetwork) -> TensorNetwork:
+    return network
+
+
+def frozen_twin(layer, kernels: tuple[Candidate, ...]):
+    """The unbuilt layer that stands for a layer once it is frozen.
+
+    Args:
+        layer: A layer without an obstacle.
+        kernels: What each of its kernels becomes.
+    """
+    if isinstance(layer, _TENSOR_LAYERS):
+        return _twin_of_tensor_layer(layer, kernels[0])
+    source = twins.source_class(layer)
+    known = twins.arguments_of(source)
+    if all(each.is_dense for each in kernels):
+        return source.from_config(_inference_config(layer, known))
+    config = _inference_config(layer, known | _KEPT)
+    names = ("format", "recurrent_format")
+    for name, each in zip(names, kernels, strict=False):
+        config[name] = each.format
+    return twins.TWINS[source].from_config(config)
+
+
+def _inference_config(layer, known) -> dict:
+    """The arguments of a layer that are known, without those of training."""
+    return {
+        name: value
+        for name, value in config_of(layer).items()
+        if name in known - _OF_TRAINING
+    }
+
+
+def _twin_of_tensor_layer(layer, kernel: Candidate):
+    """An einsum layer, or a tensor regression with merged cores."""
+    if isinstance(layer, layers.TensorRegression) and not kernel.is_dense:
+        known = twins.arguments_of(keras.layers.Dense)
+        config = _inference_config(layer, known)
+        return layers.TensorRegression(format=kernel.format, **config)
+    known = twins.arguments_of(keras.layers.EinsumDense)
+    config = _inference_config(layer, known)
+    inputs, outputs = layer.format.input_dims, layer.format.output_dims
+    letters = string.ascii_letters[1:]
+    ins = letters[: len(inputs)]
+    outs = letters[len(inputs) : len(inputs) + len(outputs)]
+    config.update(
+        equation=f"a{ins},{ins}{outs}->a{outs}",
+        output_shape=outputs,
+        bias_axes=outs if layer.use_bias else None,
+    )
+    if kernel.is_dense:
+        return keras.layers.EinsumDense(**config)
+    return layers.FactorizedEinsumDense(format=kernel.format, **config)
+
+
+def fill(twin, layer, kernels: tuple[Candidate, ...]) -> None:
+    """Gives a built twin the numbers of the layer that it stands for.
+
+    Args:
+        twin: The built twin.
+        layer: The layer it stands for.
+        kernels: What each of its kernels becomes.
+    """
+    if hasattr(twin, "set_cores"):
+        pairs = zip(kernels, twins.factorized_kernels(layer), strict=True)
+        cores = [core for each, kernel in pairs for core in each.cores(kernel)]
+        twin.set_cores(cores)
+        twins.fill_bias(twins.holder(twin), twins.holder(layer))
+        twins.fill_activation(twin, layer)
+    else:
+        twins.fill_dense(twin, layer)
+
+
+def random_inputs(layer, shape) -> list[tuple]:
+    """For each way of calling a layer, inputs of a shape and arguments.
+
+    Args:
+        layer: A layer without an obstacle.
+        shape: The shape of its input, all sizes known.
+    """
+    generator = np.random.default_rng(0)
+    if not isinstance(layer, layers.FactorizedEmbedding):
+        return [(_normal(generator, shape), {})]
+    ids = generator.integers(0, layer.input_dim, shape, "int32")
+    calls = [(ids, {})]
+    if isinstance(layer, layers.FactorizedReversibleEmbedding):
+        hidden = _normal(generator, (*shape, layer.output_dim))
+        calls.append((hidden, {"reverse": True}))
+    return calls
+
+
+def _normal(generator, shape):
+    return generator.standard_normal(shape, "float32")

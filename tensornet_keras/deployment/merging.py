@@ -1,0 +1,228 @@
+"""Merging: what a kernel's cores may become once and for all.
+
+The cores that a plan's steps of the input read, merged and in the memory order
+in which they are read, are a network of their own. The input meets it by the
+same steps, and nothing is left to do among the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from keras import ops
+
+from tensornet_keras.contraction import Plan, candidates, plan_for
+from tensornet_keras.contraction.cost import Machine
+from tensornet_keras.contraction.execute import dense_kernel, merged_weights
+from tensornet_keras.contraction.plan import FROZEN, INFERENCE
+from tensornet_keras.contraction.search import BATCHES
+from tensornet_keras.contraction.steps import (
+    Convolve,
+    Gather,
+    Groups,
+    Labels,
+    Matmul,
+    Positions,
+    Step,
+)
+from tensornet_keras.formats import Format, Merged
+from tensornet_keras.network import TensorNetwork
+
+# A merged network whose cores are not yet as its own steps read them is
+# merged again; each time, fewer cores are out of order.
+MOST_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """One way in which inputs meet a kernel.
+
+    Args:
+        network_of: The network that plans see, from a format's.
+        batch: Batch size that is planned for, `None` if unknown.
+        positions: As in `plan_for`.
+        uses: As in `plan_for`.
+        rebuild_only: As in `plan_for`.
+        machine: The device whose rates predict the time.
+    """
+
+    network_of: Callable[[TensorNetwork], TensorNetwork]
+    batch: int | None
+    positions: Positions
+    uses: int
+    rebuild_only: bool
+    machine: Machine
+
+    def plan(self, format: Format) -> Plan:
+        """The plan by which inputs meet a kernel of this format.
+
+        Args:
+            format: A bound format.
+        """
+        return plan_for(
+            self.network_of(format.network),
+            self.batch,
+            self.positions,
+            self.rebuild_only,
+            self.uses,
+            mode=FROZEN if isinstance(format, Merged) else INFERENCE,
+            machine=self.machine,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """What a kernel may become, and what it would cost.
+
+    Args:
+        format: `Merged` cores, or the source's format for cores that stay
+            as they are.
+        merges: The plans whose steps among the weights make the cores, one
+            after another.
+        plans: The plan of every meeting.
+    """
+
+    format: Format
+    merges: tuple[Plan, ...]
+    plans: tuple[Plan, ...]
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether it is the dense kernel."""
+        return isinstance(self.format, Merged) and len(self.format.cores) == 1
+
+    @property
+    def is_source(self) -> bool:
+        """Whether the cores stay as they are."""
+        return not isinstance(self.format, Merged)
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers are stored."""
+        return self.format.num_params
+
+    @property
+    def memory(self) -> int:
+        """Bytes held while it runs, beyond input and output.
+
+        They are the stored numbers and the largest intermediates; for an
+        unknown batch, at the largest one planned for.
+        """
+        peak = max(
+            plan.peak_bytes_at(plan.batch or BATCHES[-1]) for plan in self.plans
+        )
+        return self.numbers * self.plans[0].machine.itemsize + peak
+
+    def seconds_at(self, batch: int) -> float:
+        """Predicted time of all meetings.
+
+        Args:
+            batch: The batch size; a plan that has its own keeps it.
+        """
+        return sum(plan.seconds_at(plan.batch or batch) for plan in self.plans)
+
+    def cores(self, kernel) -> list:
+        """The cores' numbers, made of those of a kernel.
+
+        Args:
+            kernel: The factorized kernel, which has `cores` and a `format`.
+        """
+        cores = kernel.cores
+        if self.is_dense:
+            dense = dense_kernel(kernel.format.network, cores)
+            return [ops.reshape(dense, self.format.core_shapes[0])]
+        # A core that is left alone is the layer's own: JAX takes its memory
+        # when the layer is trained on.
+        cores = [ops.copy(core) for core in cores]
+        for plan in self.merges:
+            dtype = kernel.variable_dtype
+            operands = merged_weights(plan, cores, dtype)
+            shapes = read_shapes(plan)
+            cores = [
+                ops.reshape(operands[number], shape)
+                for number, shape in shapes.items()
+            ]
+        return cores
+
+
+def candidates_of(format: Format, meetings: tuple[Meeting, ...]):
+    """All that a kernel may become.
+
+    Args:
+        format: The kernel's bound format.
+        meetings: The ways in which inputs meet it.
+
+    Returns:
+        A list of `Candidate`: the dense kernel first, the cores as they are,
+        then what the plans of every meeting make of them.
+    """
+    found: dict[Format, tuple[Plan, ...]] = {Merged.dense(format): ()}
+    found[format] = ()
+    for meeting in meetings:
+        if meeting.rebuild_only:
+            continue
+        network = meeting.network_of(format.network)
+        for plan in candidates(network, meeting.positions):
+            if plan.rebuilds:
+                continue
+            merged, merges = _merged(plan, format, meeting)
+            found.setdefault(merged, merges)
+    return [
+        Candidate(each, merges, tuple(m.plan(each) for m in meetings))
+        for each, merges in found.items()
+    ]
+
+
+def _merged(plan: Plan, format: Format, meeting: Meeting):
+    """The format of a plan's merged cores, and the plans that merge them."""
+    merges = []
+    while any(step.weight_only for step in plan.steps) or not merges:
+        merges.append(plan)
+        cores = tuple(_read(plan).values())
+        merged = Merged.of(format, cores)
+        network = meeting.network_of(merged.network)
+        if not network.settled or len(merges) == MOST_ROUNDS:
+            break
+        (plan,) = candidates(network, meeting.positions)
+    return merged, tuple(merges)
+
+
+def read_shapes(plan: Plan) -> dict[int, tuple[int, ...]]:
+    """Numbers and shapes of the weights that the input's steps read.
+
+    Args:
+        plan: A plan that does not rebuild the kernel.
+    """
+    sizes = plan.network.sizes
+    return {
+        number: tuple(sizes[label] for label in labels)
+        for number, labels in _read(plan).items()
+    }
+
+
+def _read(plan: Plan) -> dict[int, Labels]:
+    """Numbers and labels of these weights, in the order of the steps."""
+    cores = len(plan.network.cores)
+    written = {
+        cores + 1 + at for at, x in enumerate(plan.steps) if x.weight_only
+    }
+    weights = {*range(cores), *written}
+    return {
+        number: sum(groups, ())
+        for step in plan.steps
+        if not step.weight_only
+        for number, groups in zip(step.operands, _groups(step), strict=False)
+        if number in weights
+    }
+
+
+def _groups(step: Step) -> tuple[Groups, ...]:
+    """Labels of the operands of a step, in the order of `step.operands`."""
+    if isinstance(step, Matmul):
+        return step.left, step.right
+    if isinstance(step, Convolve):
+        return step.inputs, step.kernel
+    if isinstance(step, Gather):
+        return (step.table,)
+    return (step.groups,)

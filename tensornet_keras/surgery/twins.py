@@ -1,0 +1,169 @@
+"""Twins: which ordinary Keras layer each factorized layer stands for."""
+
+from __future__ import annotations
+
+import inspect
+
+import keras
+
+from tensornet_keras import backend
+from tensornet_keras.layers import (
+    FactorizedConv1D,
+    FactorizedConv2D,
+    FactorizedConv3D,
+    FactorizedDense,
+    FactorizedEinsumDense,
+    FactorizedEmbedding,
+    FactorizedGRU,
+    FactorizedLSTM,
+    FactorizedReversibleEmbedding,
+)
+from tensornet_keras.surgery.layer_copies import config_of
+from tensornet_keras.surgery.state import copy_state
+
+TWINS: dict[type[keras.layers.Layer], type[keras.layers.Layer]] = {
+    keras.layers.Dense: FactorizedDense,
+    keras.layers.Conv1D: FactorizedConv1D,
+    keras.layers.Conv2D: FactorizedConv2D,
+    keras.layers.Conv3D: FactorizedConv3D,
+    keras.layers.EinsumDense: FactorizedEinsumDense,
+    # A subclass comes before its base, for the way back.
+    keras.layers.ReversibleEmbedding: FactorizedReversibleEmbedding,
+    keras.layers.Embedding: FactorizedEmbedding,
+    keras.layers.LSTM: FactorizedLSTM,
+    keras.layers.GRU: FactorizedGRU,
+}
+
+_LOOPS = (keras.layers.LSTM, keras.layers.GRU)
+
+
+def is_factorized(layer) -> bool:
+    """Whether a layer stands for an ordinary Keras layer.
+
+    Args:
+        layer: A Keras layer.
+    """
+    return isinstance(layer, tuple(TWINS.values()))
+
+
+def source_class(layer) -> type[keras.layers.Layer]:
+    """The class of the ordinary Keras layer that a layer stands for.
+
+    Args:
+        layer: A factorized layer, or one of its subclasses.
+    """
+    return next(
+        kind
+        for kind, factorized in TWINS.items()
+        if isinstance(layer, factorized)
+    )
+
+
+def arguments_of(source) -> set[str]:
+    """The arguments of an ordinary Keras layer, those of its bases too.
+
+    Args:
+        source: A class that has a twin.
+    """
+    return {
+        *inspect.signature(source.__init__).parameters,
+        *("name", "trainable", "dtype", "activity_regularizer"),
+        *(["zero_output_for_mask"] if source in _LOOPS else []),
+    } - {"self", "kwargs"}
+
+
+def dense_twin(layer) -> keras.layers.Layer:
+    """The unbuilt ordinary Keras layer that a factorized layer stands for.
+
+    Args:
+        layer: A factorized layer, or one of its subclasses.
+    """
+    source = source_class(layer)
+    known = arguments_of(source)
+    config = config_of(layer)
+    return source.from_config({k: v for k, v in config.items() if k in known})
+
+
+def fill_dense(dense, layer) -> None:
+    """Gives a built Keras layer the kernels that the cores stand for.
+
+    A kernel is frozen if all of its cores are.
+
+    Args:
+        dense: The built Keras layer.
+        layer: The factorized layer it replaces.
+    """
+    for variable, kernel in zip(
+        kernel_variables(dense), factorized_kernels(layer), strict=True
+    ):
+        variable.assign(kernel.kernel)
+        variable.trainable = any(x.trainable for x in kernel.core_variables)
+    fill_bias(holder(dense), holder(layer))
+    fill_activation(dense, layer)
+
+
+def fill_bias(ours, theirs) -> None:
+    """Gives one holder of a bias the bias of another, if it has one.
+
+    Args:
+        ours: What gets the bias.
+        theirs: What has it.
+    """
+    if getattr(theirs, "bias", None) is not None:
+        ours.bias.assign(backend.copied(theirs.bias))
+        ours.bias.trainable = theirs.bias.trainable
+
+
+def fill_activation(ours, theirs) -> None:
+    """Gives an activation that is a layer the state of another's.
+
+    Args:
+        ours: What gets the state.
+        theirs: What has it.
+    """
+    ours = getattr(ours, "activation", None)
+    theirs = getattr(theirs, "activation", None)
+    if isinstance(theirs, keras.layers.Layer) and theirs.built:
+        if not ours.built:
+            ours.build_from_config(theirs.get_build_config())
+        copy_state(theirs, ours)
+
+
+def is_table(layer) -> bool:
+    """Whether the kernel of a layer is a table of rows.
+
+    Args:
+        layer: A Keras layer that has a twin.
+    """
+    return isinstance(layer, keras.layers.Embedding)
+
+
+def holder(layer):
+    """What holds the kernels and the bias: the cell, or the layer itself.
+
+    Args:
+        layer: A Keras layer or its twin.
+    """
+    return layer.cell if isinstance(layer, keras.layers.RNN) else layer
+
+
+def kernel_variables(layer) -> tuple:
+    """The variables of a Keras layer that cores stand for.
+
+    Args:
+        layer: A Keras layer that has a twin.
+    """
+    if isinstance(layer, keras.layers.RNN):
+        return layer.cell.kernel, layer.cell.recurrent_kernel
+    return (layer.embeddings if is_table(layer) else layer.kernel,)
+
+
+def factorized_kernels(layer) -> tuple:
+    """What has the cores and the dense kernel of each kernel of a twin.
+
+    Args:
+        layer: A factorized layer; an LSTM and a GRU have two kernels.
+    """
+    if isinstance(layer, keras.layers.RNN):
+        return layer.cell.input_kernel, layer.cell.state_kernel
+    return (layer,)
