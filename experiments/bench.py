@@ -5,6 +5,7 @@ ratios medians over the rounds.
 """
 
 import argparse
+import logging
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -12,9 +13,22 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from . import record
+from . import record, targets
 
-SUITES = ("dense", "conv", "decompositions", "embedding", "mps")
+SUITES = (
+    "dense",
+    "conv",
+    "embedding",
+    "training",
+    "planning",
+    "memory",
+    "decompositions",
+    "model",
+    "export",
+    "mps",
+)
+# With more sides to compare with, quartiles of ratios are in the file alone.
+MOST_SPREADS = 2
 
 
 def run(suite, *, smoke=False, output=None, console=None):
@@ -41,35 +55,73 @@ def run(suite, *, smoke=False, output=None, console=None):
         "suite": suite,
         "smoke": smoke,
         "rows": rows,
+        "targets": getattr(module, "targets_of", targets.of_rows)(rows),
         **record.provenance(),
     }
-    console.print(_table(result))
+    if hasattr(module, "table_of"):
+        console.print(module.table_of(rows))
+    else:
+        for row in rows:
+            console.print(table_of(row))
+    if result["targets"]:
+        console.print(targets.table(result["targets"]))
     path = record.save(
         result, record.folder(output, smoke) / f"bench_{suite}.json"
     )
     return result, path
 
 
-def _table(result):
-    """One line a side; the last column is its time over ours."""
-    table = Table(title=result["suite"])
-    table.add_column("case")
+def table_of(row):
+    """A row as a table: one line a side, its time over ours at the end.
+
+    Args:
+        row: A row of a suite.
+
+    Returns:
+        A `rich.table.Table`; of a row without sides, of its numbers.
+    """
+    table = Table(title=row["case"], title_justify="left", title_style="bold")
+    if not row["sides"]:
+        return _facts_table(table, row["facts"])
     table.add_column("side")
-    for heading in ("median, ms", "quartiles", "over ours"):
+    ours = _compared(row)
+    for heading in ("median, ms", "quartiles", *(f"over {o}" for o in ours)):
         table.add_column(heading, justify="right")
-    for row in result["rows"]:
-        case = row["case"]
-        for name, timing in row["sides"].items():
-            median, low, high = (
-                f"{1e3 * seconds:.3g}"
-                for seconds in (timing["median"], *timing["quartiles"])
-            )
-            ratio = row["ratios"].get(f"{name} / ours")
-            times = f"{ratio:.2f}" if ratio else ""
-            table.add_row(case, name, median, f"{low} to {high}", times)
-            case = ""
-        table.add_section()
+    for name, timing in row["sides"].items():
+        median, low, high = (
+            f"{1e3 * seconds:.3g}"
+            for seconds in (timing["median"], *timing["quartiles"])
+        )
+        ratios = [
+            _ratio(row, f"{name} / {own}", len(ours) <= MOST_SPREADS)
+            for own in ours
+        ]
+        table.add_row(name, median, f"{low} to {high}", *ratios)
     return table
+
+
+def _facts_table(table, facts):
+    """What a row without times has to say."""
+    table.add_column("what")
+    table.add_column("value", justify="right")
+    for name, value in facts.items():
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            table.add_row(name.replace("_", " "), f"{value:,.4g}")
+    return table
+
+
+def _compared(row):
+    """The sides of a row that others are compared with."""
+    sides = (ratio.partition(" / ")[2] for ratio in row["ratios"])
+    return list(dict.fromkeys(sides))
+
+
+def _ratio(row, name, spread):
+    ratio = row["ratios"].get(name)
+    if ratio is None or not spread or name not in row.get("spreads", {}):
+        return "" if ratio is None else f"{ratio:.2f}"
+    low, high = row["spreads"][name]
+    return f"{ratio:.2f} ({low:.2f}-{high:.2f})"
 
 
 def main(argv=None):
@@ -88,6 +140,8 @@ def main(argv=None):
     parser.add_argument("--smoke", action="store_true", help="in seconds")
     parser.add_argument("--output", type=Path, help="folder of the result")
     arguments = parser.parse_args(argv)
+    # TensorFlow warns when many functions are traced, as they are here.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         _, path = run(
             arguments.suite, smoke=arguments.smoke, output=arguments.output

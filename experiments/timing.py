@@ -32,6 +32,11 @@ class Timing:
         pairs = zip(self.seconds, other.seconds, strict=True)
         return median(ours / theirs for ours, theirs in pairs)
 
+    def ratio_spread(self, other) -> tuple[float, float]:
+        """Lower and upper quartile of the ratios of the rounds."""
+        pairs = zip(self.seconds, other.seconds, strict=True)
+        return Timing(tuple(ours / theirs for ours, theirs in pairs)).spread
+
     def to_dict(self) -> dict:
         low, high = self.spread
         return {
@@ -41,11 +46,14 @@ class Timing:
         }
 
 
-def interleave(calls, rounds=30, warmup=3, budget=10.0):
+def interleave(calls, rounds=30, warmup=3, budget=10.0, slice_seconds=0.0):
     """Times functions in turn, round after round.
 
     Every round calls each function once and starts with another one, so that
-    a change of the machine's speed falls on all of them alike.
+    a change of the machine's speed falls on all of them alike. A function
+    quicker than a slice is called untimed before, so that the caches are its
+    own and the threads of another library are at rest, and then as often as
+    fills the slice; what counts is the mean.
 
     Args:
         calls: Mapping from a name to a function without arguments that
@@ -53,6 +61,8 @@ def interleave(calls, rounds=30, warmup=3, budget=10.0):
         rounds: Most rounds to run; three are run whatever the budget.
         warmup: Untimed rounds before.
         budget: Seconds after which no further round is begun.
+        slice_seconds: How long a function runs when its turn comes; 0 calls
+            it once.
 
     Returns:
         A dict from the names to their `Timing`.
@@ -61,6 +71,10 @@ def interleave(calls, rounds=30, warmup=3, budget=10.0):
     for _ in range(warmup):
         for name in names:
             calls[name]()
+    counts = {
+        name: _calls_in(calls[name], slice_seconds) if slice_seconds else 1
+        for name in names
+    }
     seconds = {name: [] for name in names}
     started = perf_counter()
     for turn in range(rounds):
@@ -68,7 +82,19 @@ def interleave(calls, rounds=30, warmup=3, budget=10.0):
             break
         first = turn % len(names)
         for name in names[first:] + names[:first]:
+            call, count = calls[name], counts[name]
+            if count > 1:
+                call()
             before = perf_counter()
-            calls[name]()
-            seconds[name].append(perf_counter() - before)
+            for _ in range(count):
+                call()
+            seconds[name].append((perf_counter() - before) / count)
     return {name: Timing(tuple(seconds[name])) for name in names}
+
+
+def _calls_in(call, slice_seconds):
+    """How many calls of a function fill a slice, 1 at least."""
+    before = perf_counter()
+    call()
+    once = max(perf_counter() - before, 1e-6)
+    return min(1000, max(1, round(slice_seconds / once)))

@@ -75,26 +75,75 @@ def channel_by_channel(x, window, matrices, output_modes):
     return ops.reshape(swept, (batch, height, width, -1))
 
 
-def rebuilt(layer):
-    """A function that rebuilds the layer's dense kernel in every call.
+class LoopDense(keras.layers.Layer):
+    """A dense tensor-train layer that is contracted core by core.
 
     Args:
-        layer: A built factorized layer without a bias; a convolution is
-            "same" with stride one.
-
-    Returns:
-        A function of the inputs and the values of the cores.
+        layer: A built tensor-train layer without a bias, whose cores it
+            copies.
     """
 
-    def function(x, *cores):
-        mapping = list(zip(layer.cores, cores, strict=True))
-        with keras.StatelessScope(state_mapping=mapping):
-            kernel = layer.kernel
-        if len(kernel.shape) == 2:
-            return ops.matmul(x, kernel)
-        return ops.conv(x, kernel, padding="same")
+    def __init__(self, layer):
+        super().__init__()
+        self._modes = layer.format.output_modes
+        self._matrices = _held(self, core_matrices(layer))
+        self.built = True
 
-    return function
+    def call(self, inputs, training=None):
+        return core_by_core(inputs, _tensors(self._matrices), self._modes)
+
+
+class LoopConv2D(keras.layers.Layer):
+    """A tensor-train convolution that is contracted channel by channel.
+
+    Args:
+        layer: A built tensor-train convolution without a bias, whose cores
+            it copies.
+    """
+
+    def __init__(self, layer):
+        super().__init__()
+        self._modes = layer.format.output_modes
+        cores = [layer.cores[0], *core_matrices(layer, spatial=True)]
+        self._cores = _held(self, cores)
+        self.built = True
+
+    def call(self, inputs, training=None):
+        window, *matrices = _tensors(self._cores)
+        return channel_by_channel(inputs, window, matrices, self._modes)
+
+
+class Rebuilt(keras.layers.Layer):
+    """A factorized layer that rebuilds its dense kernel in every call.
+
+    Args:
+        layer: A built factorized layer without a bias, which it shares; a
+            convolution is "same" with stride one.
+    """
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+        self.built = True
+
+    def call(self, inputs, training=None):
+        kernel = self.layer.kernel
+        if len(kernel.shape) == 2:
+            return ops.matmul(inputs, kernel)
+        return ops.conv(inputs, kernel, padding="same")
+
+
+def _held(layer, tensors):
+    """Weights of a layer with the numbers of tensors."""
+    held = []
+    for tensor in tensors:
+        held.append(layer.add_weight(shape=tensor.shape, initializer="zeros"))
+        held[-1].assign(tensor)
+    return held
+
+
+def _tensors(variables):
+    return [ops.convert_to_tensor(variable) for variable in variables]
 
 
 def _sweep(tensor, matrices, output_modes):

@@ -8,20 +8,17 @@ that both have something to find and an error to agree on.
 """
 
 import math
-import threading
-import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 import tensornet_keras as tk
 
+from .. import resident
 from ..timing import interleave
 from . import peers
 
 NOISE = 0.5
-PAGES = Path("/proc/self/statm")
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ def run(smoke):
 
         calls = {"ours": ours, "t3f": theirs}
         for name, call in calls.items():
-            peaks[name] = _peak_memory(call)
+            peaks[name] = resident.rise(call) if resident.counted() else None
         yield _row(case, kernel, calls, found, peaks)
     yield from peers.run(smoke)
 
@@ -131,34 +128,3 @@ def _dense_of(train):
     import t3f
 
     return t3f.full(train).numpy()
-
-
-def _peak_memory(call, interval=0.005):
-    """Bytes by which resident memory rose during a call; None off Linux."""
-    if not PAGES.exists():
-        call()
-        return None
-    before = peak = _resident()
-    done = threading.Event()
-
-    def watch():
-        nonlocal peak
-        while not done.is_set():
-            peak = max(peak, _resident())
-            time.sleep(interval)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        call()
-    finally:
-        done.set()
-        watcher.join()
-    return peak - before
-
-
-def _resident():
-    import resource
-
-    pages = int(PAGES.read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize()

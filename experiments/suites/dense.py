@@ -1,85 +1,168 @@
-"""Dense layers as tensor trains: Novikov et al. 2015, table 3, and others.
+"""Dense layers in tensor formats: Novikov et al. 2015, table 3, and others.
 
 The first case is the paper's 25088 x 4096 layer at rank 4 (arXiv 1509.06569),
 where it gives 16.1 ms against 1.2 for one image on a CPU and 97.2 against
-94.7 for a hundred.
+94.7 for a hundred. A family of ranks shows how fast the gain is lost, and a
+small layer what a call alone costs.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import keras
 
 import tensornet_keras as tk
 
+from .. import limits, peers
 from . import baselines
-from .layers import layer_call, random_input, timed_call, timed_row
+from .layers import random_input, timed_row
+from .sides import forward, frozen
+
+PAPER = ((2, 7, 8, 8, 7, 4), (4,) * 6)
+FAMILY = ((8, 8, 8, 8), (8, 8, 8, 8))
+SMALL = ((7, 4, 7, 4), (5, 5, 5, 5))
+LOOP = "core by core"
+FROZEN = "ours, frozen"
 
 
 @dataclass(frozen=True)
 class Case:
-    """A layer and the batches it is timed at."""
+    """A layer, the batches it is timed at, and what is expected of it.
+
+    Args:
+        input_modes: Modes of the input.
+        output_modes: Modes of the output.
+        rank: The rank between all cores.
+        batches: The batch sizes.
+        at_least: From a batch to the ratios that should be reached.
+    """
 
     input_modes: tuple[int, ...]
     output_modes: tuple[int, ...]
     rank: int
     batches: tuple[int, ...] = (1, 32, 256)
+    at_least: dict = field(default_factory=dict)
+
+    @property
+    def sizes(self):
+        """Input and output size."""
+        return math.prod(self.input_modes), math.prod(self.output_modes)
+
+    def layer(self):
+        """Our layer, built, without a bias."""
+        inputs, units = self.sizes
+        layer = tk.layers.TTDense(
+            units,
+            rank=self.rank,
+            input_modes=self.input_modes,
+            output_modes=self.output_modes,
+            use_bias=False,
+        )
+        layer.build((None, inputs))
+        return layer
+
+    def dense(self):
+        """Keras' layer, built, without a bias."""
+        inputs, units = self.sizes
+        layer = keras.layers.Dense(units, use_bias=False)
+        layer.build((None, inputs))
+        return layer
 
 
+PEER = "tensorly-torch"
 CASES = (
-    Case((2, 7, 8, 8, 7, 4), (4,) * 6, 4, (1, 10, 100, 1000)),
+    Case(
+        *PAPER,
+        4,
+        (1, 10, 100, 1000),
+        {
+            1: {
+                f"dense / {FROZEN}": 25.0,
+                f"{LOOP} / {FROZEN}": 1.5,
+                f"{PEER} / {FROZEN}": 3.0,
+            },
+            100: {
+                "dense / ours": 9.0,
+                f"{LOOP} / ours": 10.0,
+                f"{PEER} / ours": 3.0,
+            },
+            1000: {"dense / ours": 4.0, f"{PEER} / ours": 1.3},
+        },
+    ),
+    Case(*SMALL, 4, (1, 32, 256), dict.fromkeys((1, 32), {"dense / ours": 1})),
+    *(Case(*FAMILY, rank, (1, 32)) for rank in (2, 4, 8, 32, 64)),
+    Case(*FAMILY, 16),
     Case((4, 8, 8, 4), (4, 8, 8, 4), 8),
     Case((4, 8, 8, 4), (4, 8, 8, 4), 32),
-    Case((8, 8, 8, 8), (8, 8, 8, 8), 16),
     Case((16, 16, 16), (16, 16, 16), 32),
     Case((64, 64), (64, 64), 8),
-    Case((7, 4, 7, 4), (5, 5, 5, 5), 4),
 )
-SMOKE_CASES = (Case((4, 4), (4, 4), 2, (1, 3)),)
+SMOKE_CASES = (
+    Case((4, 4, 4), (4, 4, 4), 2, (1, 3), {1: {"dense / ours": 0.0}}),
+)
 
 
 def run(smoke):
     """Yields a row for every case and batch."""
     for case in SMOKE_CASES if smoke else CASES:
-        inputs = math.prod(case.input_modes)
-        units = math.prod(case.output_modes)
-        ours = tk.layers.TTDense(
-            units,
-            rank=case.rank,
-            input_modes=case.input_modes,
-            output_modes=case.output_modes,
-            use_bias=False,
-        )
-        dense = keras.layers.Dense(units, use_bias=False)
-        ours.build((None, inputs))
-        dense.build((None, inputs))
+        ours = case.layer()
+        sides = {
+            "dense": case.dense(),
+            LOOP: baselines.LoopDense(ours),
+            "rebuilt": baselines.Rebuilt(ours),
+            **peers.dense(ours.format),
+            "ours": ours,
+        }
+        inputs, units = case.sizes
         for batch in case.batches:
+            sides[FROZEN] = frozen(ours, (inputs,), batch)
             x = random_input((batch, inputs))
             yield timed_row(
                 f"{inputs} x {units}, {ours.format}, batch {batch}",
-                _calls(ours, dense, x),
-                {
-                    "batch": batch,
-                    "parameters": ours.format.num_params,
-                    "parameters_dense": ours.format.dense_params,
-                    "plan": str(ours.plan((batch, inputs))),
-                },
+                {name: forward(side, x) for name, side in sides.items()},
+                facts(ours, (batch, inputs), (batch, units), smoke),
                 smoke,
+                ours=("ours", FROZEN),
+                at_least=case.at_least.get(batch),
             )
 
 
-def _calls(ours, dense, x):
-    modes = ours.format.output_modes
+def facts(ours, input_shape, output_shape, smoke, training=False):
+    """What a row says besides its times: sizes, the plan, the limit.
 
-    def one_core_after_another(inputs, *matrices):
-        return baselines.core_by_core(inputs, matrices, modes)
+    Args:
+        ours: Our layer, built.
+        input_shape: Shape of its input.
+        output_shape: Shape of its output.
+        smoke: Whether the device's limits are measured with small arrays.
+        training: Whether the row is a training step's.
 
-    values = [core.value for core in ours.cores]
+    Returns:
+        A dict of plain data.
+    """
+    bound = ours.format
+    plan = ours.plan(input_shape)
+    moved = math.prod(input_shape) + math.prod(output_shape)
+    device = limits.measured(smoke)
+    # A step multiplies three times as often, and Adam reads and writes the
+    # weights, their slopes and two slots.
+    often, copies = (3, 7) if training else (1, 1)
+
+    def least(multiply_adds, weights):
+        numbers = often * moved + copies * weights
+        return device.seconds(often * multiply_adds, 4 * numbers)
+
+    windows = math.prod(output_shape[1:-1])
+    dense_adds = output_shape[0] * windows * bound.dense_params
     return {
-        "dense": layer_call(dense, x),
-        "core by core": timed_call(
-            one_core_after_another, x, *baselines.core_matrices(ours)
-        ),
-        "rebuilt": timed_call(baselines.rebuilt(ours), x, *values),
-        "ours": layer_call(ours, x),
+        "batch": input_shape[0],
+        "rank": max(bound.rank, default=1),
+        "format": bound.name,
+        "parameters": bound.num_params,
+        "parameters_dense": bound.dense_params,
+        "plan": str(plan),
+        "predicted_seconds": plan.seconds_at(input_shape[0]),
+        "limit_seconds": least(plan.multiply_adds, bound.num_params),
+        "limit_seconds_dense": least(dense_adds, bound.dense_params),
+        "limits": device.to_dict(),
     }

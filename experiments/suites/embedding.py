@@ -12,14 +12,14 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 import numpy as np
 
 import tensornet_keras as tk
 
-from .layers import layer_call, timed_row
+from .. import resident
+from .layers import layer_call, layer_calls, timed_row
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def run(smoke):
             yield timed_row(
                 f"{case.vocabulary} x {case.size}, {ours.format}, "
                 f"{ids.shape[0]} x {ids.shape[1]} {words} ids",
-                {kind: layer_call(side, ids) for kind, side in sides.items()},
+                {kind: layer_calls(side, ids) for kind, side in sides.items()},
                 {
                     "ids": ids.size,
                     "distinct_ids": len(np.unique(ids)),
@@ -90,7 +90,7 @@ def run(smoke):
 
 def _peak_bytes(case, kind):
     """By how much a fresh process' peak of memory rises; Linux only."""
-    if not sys.platform.startswith("linux"):
+    if not resident.counted():
         return None
     sizes = [case.vocabulary, case.size, case.rank, *case.ids]
     command = [sys.executable, "-m", __name__, kind, json.dumps(sizes)]
@@ -98,26 +98,19 @@ def _peak_bytes(case, kind):
     return int(done.stdout.split()[-1])
 
 
-def _peak():
-    """The process' peak; `getrusage` would give its parent's if higher."""
-    lines = Path("/proc/self/status").read_text("ascii").splitlines()
-    (line,) = (line for line in lines if line.startswith("VmHWM:"))
-    return 1024 * int(line.split()[1])
-
-
 def _measure(kind, vocabulary, size, rank, *ids):
     """Prints the rise, in a process of its own."""
     for case in (Case(67, 12, 2, (2, 5)), Case(vocabulary, size, rank, ids)):
-        # The peak so far is that of imports; it is set to what is in use.
-        Path("/proc/self/clear_refs").write_text("5", "ascii")
-        before = _peak()
-        # Drawing random numbers would leave copies of the table behind.
-        layer = case.layer(kind, "zeros")
-        call = layer_call(layer, case.drawn("uniform"))
-        for _ in range(5):
-            call()
-        rise = _peak() - before
+        rise = resident.rise(lambda case=case: _looked_up(kind, case))
     print(rise)
+
+
+def _looked_up(kind, case):
+    # Drawing random numbers would leave copies of the table behind.
+    layer = case.layer(kind, "zeros")
+    call = layer_call(layer, case.drawn("uniform"))
+    for _ in range(5):
+        call()
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ class Case:
 
 CASES = (Case(500), Case(784), Case(500, rank=32), Case(500, batch=1))
 SMOKE_CASES = (Case(6, rank=2, batch=3, units=2),)
-# Keras compiles by XLA in `fit` and `predict`, unless told otherwise.
+# As Keras compiles with `jit_compile=True`, and as it does on a CPU by itself.
 OURS = {"ours": True, "ours, without XLA": False}
 # Options of tensorkrowch: stacking, and the matrices one after another.
 OPTIONS = {

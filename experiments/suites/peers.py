@@ -32,7 +32,8 @@ def run(smoke):
         note = "Not compared with TensorLy, which is not installed."
         Console(stderr=True).print(note)
         return
-    del tensorly
+    # tensorly-torch, when it is loaded, leaves it with PyTorch.
+    tensorly.set_backend("numpy")
     for name, weight, format, tensor, calls in _cases(smoke):
         yield _row(name, weight, format, tensor, calls)
     yield from _linear_row(smoke)
@@ -283,12 +284,14 @@ def _row(name, weight, format, tensor, calls):
 def _linear_row(smoke):
     """A linear layer by CP as tensorly-torch makes it, five passes each."""
     try:
+        import tensorly
         import tltorch
         import torch
     except ImportError:
         note = "Not compared with tensorly-torch, which is not installed."
         Console(stderr=True).print(note)
         return
+    tensorly.set_backend("pytorch")
     arrays = _arrays(smoke)
     weight = arrays.matrix
     linear = torch.nn.Linear(*weight.shape, bias=False)

@@ -1,5 +1,7 @@
 """Timing by turns."""
 
+import time
+
 import pytest
 
 from experiments import timing
@@ -39,3 +41,21 @@ def test_a_timing_is_plain_data():
 def test_rounds_of_two_timings_must_match():
     with pytest.raises(ValueError, match="argument"):
         timing.Timing((1.0,)).ratio_to(timing.Timing((1.0, 2.0)))
+
+
+def test_quick_functions_fill_a_slice_and_count_on_average():
+    calls = []
+    timings = timing.interleave(
+        {"a": lambda: calls.append(0) or time.sleep(1e-3)},
+        rounds=3,
+        warmup=0,
+        slice_seconds=0.01,
+    )
+    assert len(calls) > 3 * 3
+    assert 0.5e-3 < timings["a"].median < 9e-3
+
+
+def test_the_quartiles_of_ratios_are_those_of_the_rounds():
+    ours = timing.Timing((1.0, 2.0, 3.0))
+    theirs = timing.Timing((1.0, 1.0, 1.0))
+    assert ours.ratio_spread(theirs) == (1.5, 2.5)

@@ -1,0 +1,93 @@
+"""tensorly-torch: https://github.com/tensorly/torch, eager PyTorch."""
+
+import tensornet_keras as tk
+
+NAME, PACKAGE, BACKEND = "tensorly-torch", "tltorch", None
+IMPLEMENTATIONS = {
+    "tensorly-torch": "factorized",
+    "tensorly-torch, reconstructed": "reconstructed",
+}
+
+
+def dense(bound):
+    """`FactorizedLinear`, factorized and reconstructed, of the same ranks.
+
+    Of a CP decomposition, of which it splits every mode, the same size.
+
+    Args:
+        bound: A bound format of a dense layer.
+
+    Returns:
+        A dict of modules.
+    """
+    formats = tk.formats
+    found = {
+        formats.TensorTrain: "blocktt",
+        formats.CP: "cp",
+        formats.Tucker: "tucker",
+    }.get(type(bound))
+    if found is None or bound.pad:
+        return {}
+    tltorch = _tltorch()
+    rank = bound.rank
+    if found == "blocktt":
+        rank = (1, *rank, 1)
+    elif found == "tucker":
+        inputs = len(bound.input_modes)
+        rank = (*rank[inputs:], *rank[:inputs])
+    else:
+        modes = sum(bound.input_modes) + sum(bound.output_modes)
+        rank = max(1, round(bound.num_params / modes))
+    return {
+        name: tltorch.FactorizedLinear(
+            tuple(bound.input_modes),
+            tuple(bound.output_modes),
+            bias=False,
+            factorization=found,
+            rank=rank,
+            implementation=implementation,
+        )
+        for name, implementation in IMPLEMENTATIONS.items()
+    }
+
+
+def convolution(bound):
+    """`FactorizedConv`: tensor train, Tucker and CP at equal parameters.
+
+    A format that it lacks is compared with its tensor train.
+
+    Args:
+        bound: A bound format of a convolution.
+
+    Returns:
+        A dict of modules.
+    """
+    tltorch = _tltorch()
+    formats = tk.formats
+    name, limits = {
+        formats.CP: ("cp", {}),
+        formats.Tucker: ("tucker", {"fixed_rank_modes": "spatial"}),
+    }.get(type(bound), ("tt", {}))
+    module = tltorch.FactorizedConv(
+        bound.input_dims[0],
+        bound.output_dims[0],
+        tuple(bound.window),
+        padding=bound.window[0] // 2,
+        bias=False,
+        factorization=name,
+        rank=bound.num_params / bound.dense_params,
+        implementation="factorized",
+        **limits,
+    )
+    # Its factors come uninitialised.
+    module.weight.normal_(0, 0.02)
+    return {"tensorly-torch": module}
+
+
+def _tltorch():
+    import tensorly
+    import tltorch
+
+    # Who used TensorLy last may have left it with NumPy.
+    tensorly.set_backend("pytorch")
+    return tltorch

@@ -1,0 +1,131 @@
+"""Exported files: size, and latency in LiteRT and onnxruntime.
+
+Each model as it is and frozen, at batch 1, in the same runtime with the same
+number of threads, one after the other by turns.
+"""
+
+import contextlib
+import os
+import tempfile
+from importlib import util
+from pathlib import Path
+
+import keras
+import numpy as np
+from rich.console import Console
+
+import tensornet_keras as tk
+from tensornet_keras import backend
+
+from .. import targets
+from . import conversions
+from .layers import timed_row
+from .sides import frozen_model
+
+NAMES = ("lenet5", "vgg16")
+FROZEN = "ours, frozen"
+SMALLER, QUICKER = 12.0, 2.0
+RUNTIMES = {
+    "litert": (".tflite", "ai_edge_litert"),
+    "onnx": (".onnx", "onnxruntime"),
+}
+
+
+def run(smoke):
+    """Yields a row for every model and runtime; needs TensorFlow."""
+    if backend.name() != "tensorflow":
+        note = "Nothing exported: it needs KERAS_BACKEND=tensorflow."
+        Console(stderr=True).print(note)
+        return
+    for name in NAMES[:1] if smoke else NAMES:
+        keras.utils.set_random_seed(0)
+        make, convert = conversions.MODELS[name]
+        source = make()
+        frozen = frozen_model(convert(source), 1)
+        models = {"source": source, FROZEN: frozen}
+        for runtime, (suffix, package) in RUNTIMES.items():
+            if util.find_spec(package) is None:
+                note = f"Not timed in {package}, which is not installed."
+                Console(stderr=True).print(note)
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                paths = {
+                    side: _exported(model, runtime, Path(folder), side, suffix)
+                    for side, model in models.items()
+                }
+                yield _row(name, runtime, source, paths, smoke)
+
+
+def targets_of(rows):
+    """Size and speed of VGG-16 against what is expected.
+
+    Args:
+        rows: The rows of `run`.
+
+    Returns:
+        A list of targets.
+    """
+    found = targets.of_rows(rows)
+    for row in rows:
+        if row["facts"]["model"] == "vgg16":
+            what = f"{row['case']}: times smaller"
+            value = row["facts"]["times_smaller"]
+            found.append(targets.at_least(what, value, SMALLER))
+    return found
+
+
+def _exported(model, runtime, folder, side, suffix):
+    path = folder / f"{side.replace(', ', '_')}{suffix}"
+    tk.export(model, path, format=runtime)
+    return path
+
+
+def _row(name, runtime, source, paths, smoke):
+    shape = (1, *source.input_shape[1:])
+    x = np.random.default_rng(0).standard_normal(shape, "float32")
+    threads = len(os.sched_getaffinity(0))
+    load = {"litert": _litert, "onnx": _onnx}[runtime]
+    sizes = {side: path.stat().st_size for side, path in paths.items()}
+    return timed_row(
+        f"{name}, {runtime}, batch 1",
+        {side: load(path, x, threads) for side, path in paths.items()},
+        {
+            "model": name,
+            "threads": threads,
+            "bytes": sizes,
+            "times_smaller": sizes["source"] / sizes[FROZEN],
+        },
+        smoke,
+        ours=(FROZEN,),
+        at_least={f"source / {FROZEN}": QUICKER} if name == "vgg16" else None,
+    )
+
+
+def _litert(path, x, threads):
+    from ai_edge_litert.interpreter import Interpreter
+
+    # The runtime writes its greeting past Python.
+    with contextlib.redirect_stderr(None):
+        interpreter = Interpreter(model_path=str(path), num_threads=threads)
+        (inputs,) = interpreter.get_input_details()
+        interpreter.resize_tensor_input(inputs["index"], x.shape)
+        interpreter.allocate_tensors()
+
+    def call():
+        interpreter.set_tensor(inputs["index"], x)
+        interpreter.invoke()
+
+    return call
+
+
+def _onnx(path, x, threads):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        str(path), options, providers=["CPUExecutionProvider"]
+    )
+    (inputs,) = session.get_inputs()
+    return lambda: session.run(None, {inputs.name: x})

@@ -1,0 +1,227 @@
+"""Whether the plans chosen are good ones, on layers drawn from a seed.
+
+Per layer three rows. Frozen: its time over the dense layer's, where the plan
+may keep the dense kernel, beside the dense layer against itself. Step: a
+training step over the best of the rebuilt kernel and every other library,
+beside that one against itself. Regret: the chosen plan over the best of the
+candidates timed, as the cost model chooses and after `autotune`.
+"""
+
+import keras
+import numpy as np
+from rich.table import Table
+
+import tensornet_keras as tk
+
+from .. import peers, targets
+from ..timing import interleave
+from . import baselines, candidates
+from .grid import drawn
+from .layers import SLICE, compared, quickest, random_input
+from .sides import forward, frozen, one_layer, step
+
+ROUNDS, BUDGET = 30, 2.0
+# A frozen layer that looks slower than this is measured again, for longer.
+SUSPECT, LONGER = 1.15, 5
+AGAIN = "again"
+
+
+def run(smoke):
+    """Yields three rows a layer."""
+    for number, case in enumerate(drawn(smoke)):
+        yield from _rows(number, case, smoke)
+
+
+def _rows(number, case, smoke):
+    ours = case.layer()
+    batch, *example = case.input_shape
+    title = f"{number}: {case.input_shape} to {case.outputs}, {ours.format}"
+    facts = {
+        "number": number,
+        "batch": batch,
+        "parameters": ours.format.num_params,
+        "parameters_dense": ours.format.dense_params,
+    }
+    x, y = random_input(case.input_shape), random_input(case.output_shape)
+    yield _frozen_row(
+        title, case, frozen(ours, example, batch), x, facts, smoke
+    )
+    yield _step_row(title, case, x, y, facts, smoke)
+    yield _regret_row(title, case, x, facts, smoke)
+
+
+def _frozen_row(title, case, ours, x, facts, smoke):
+    sides = {"dense": forward(case.dense(), x), "ours": forward(ours, x)}
+    calls, ways = quickest(sides, smoke)
+    calls[f"dense, {AGAIN}"] = calls["dense"]
+    row = _row(f"{title}, frozen", calls, "dense", facts, smoke)
+    if row["facts"]["ratio"] > SUSPECT and not smoke:
+        first = row["facts"]["ratio"]
+        row = _row(
+            f"{title}, frozen", calls, "dense", facts, smoke, longer=LONGER
+        )
+        row["facts"]["ratio_before_longer"] = first
+    row["facts"] |= {"kind": "frozen", "compiled": ways}
+    return row
+
+
+def _step_row(title, case, x, y, facts, smoke):
+    ours = case.layer()
+    rivals = _rivals(case, ours)
+    sides = {name: _step(side, x, y) for name, side in rivals.items()}
+    calls, ways = quickest(sides | {"ours": step(ours, x, y)}, smoke)
+    trial = interleave(
+        {name: calls[name] for name in rivals}, rounds=5, budget=BUDGET
+    )
+    best = min(rivals, key=lambda name: trial[name].median)
+    calls = {
+        best: calls[best],
+        f"{best}, {AGAIN}": calls[best],
+        "ours": calls["ours"],
+    }
+    row = _row(f"{title}, step", calls, best, facts, smoke)
+    seconds = {name: trial[name].median for name in rivals}
+    row["facts"] |= {
+        "kind": "step",
+        "best": best,
+        "trial_seconds": seconds,
+        "compiled": ways,
+    }
+    return row
+
+
+def _rivals(case, ours):
+    """The rebuilt kernel, TensorNet-TF's loop and every other library."""
+    rivals = {"rebuilt": baselines.Rebuilt(case.layer())}
+    train = isinstance(ours.format, tk.formats.TensorTrain)
+    if len(case.input_shape) == 2:
+        if train:
+            rivals["core by core"] = baselines.LoopDense(ours)
+        return rivals | peers.dense(ours.format)
+    if train and ours.format.conv_order == "spatial_first":
+        rivals["channel by channel"] = baselines.LoopConv2D(ours)
+    return rivals | peers.convolution(ours.format)
+
+
+def _step(side, x, y):
+    """As `step`; PyTorch's convolutions have the channels in front."""
+    if isinstance(side, keras.layers.Layer) or len(x.shape) == 2:
+        return step(side, x, y)
+    return step(side, *(keras.ops.moveaxis(one, -1, 1) for one in (x, y)))
+
+
+def _regret_row(title, case, x, facts, smoke):
+    layer = case.layer()
+    plans = {"ours": layer.plan(case.input_shape)}
+    if hasattr(tk, "autotune"):
+        model = one_layer(layer, case.input_shape[1:])
+        tk.autotune(model, batch_size=case.input_shape[0])
+        plans["ours, tuned"] = layer.plan(case.input_shape)
+    found = candidates.timed(layer, x, plans, smoke)
+    row = compared(f"{title}, plan", found.timings, tuple(plans), facts)
+    row["facts"] |= {
+        "kind": "regret",
+        "plans": found.titles,
+        "trial_seconds": found.trial,
+    }
+    for name in plans:
+        row["facts"][f"regret_{name}"] = found.regret(name)
+    return row
+
+
+def _row(title, calls, other, facts, smoke, longer=1):
+    """Ours over another side, and that one over itself."""
+    timings = interleave(
+        calls,
+        rounds=3 if smoke else ROUNDS * longer,
+        warmup=1,
+        budget=BUDGET * longer,
+        slice_seconds=0.0 if smoke else SLICE,
+    )
+    row = compared(title, timings, (other,), facts)
+    row["facts"]["ratio"] = row["ratios"][f"ours / {other}"]
+    row["facts"]["noise"] = row["ratios"][f"{other}, {AGAIN} / {other}"]
+    return row
+
+
+def targets_of(rows):
+    """Percentiles over the grid against what they should keep to.
+
+    Args:
+        rows: The rows of `run`.
+
+    Returns:
+        A list of targets.
+    """
+    facts = {
+        kind: [row["facts"] for row in rows if row["facts"]["kind"] == kind]
+        for kind in ("frozen", "step", "regret")
+    }
+
+    def high(kind, name):
+        return float(np.percentile([one[name] for one in facts[kind]], 95))
+
+    worst = max(one["ratio"] for one in facts["frozen"])
+    found = [
+        targets.at_most(
+            f"{text}, 95th percentile (A/A {high(kind, 'noise'):.3f})",
+            high(kind, "ratio"),
+            bound * high(kind, "noise"),
+        )
+        for kind, text, bound in (
+            ("frozen", "frozen over dense", 1.05),
+            ("step", "training step over the best rival", 1.15),
+        )
+    ]
+    found.append(targets.at_most("frozen over dense, worst", worst, SUSPECT))
+    for name, median, bound in (
+        ("ours", 1.15, 1.6),
+        ("ours, tuned", 1.05, 1.25),
+    ):
+        key = f"regret_{name}"
+        if all(key in one for one in facts["regret"]):
+            middle = float(np.median([one[key] for one in facts["regret"]]))
+            found += [
+                targets.at_most(f"regret of {name}, median", middle, median),
+                targets.at_most(
+                    f"regret of {name}, 95th percentile",
+                    high("regret", key),
+                    bound,
+                ),
+            ]
+    return found
+
+
+def table_of(rows):
+    """One line a layer.
+
+    Args:
+        rows: The rows of `run`.
+
+    Returns:
+        A `rich.table.Table`.
+    """
+    table = Table(title="planning")
+    headings = (
+        "layer",
+        "frozen over dense",
+        "A/A",
+        "step over best rival",
+        "A/A",
+        "regret",
+        "tuned",
+    )
+    for heading in headings:
+        table.add_column(heading)
+    for frozen_, step_, regret in zip(*[iter(rows)] * 3, strict=True):
+        one, two, three = (row["facts"] for row in (frozen_, step_, regret))
+        table.add_row(
+            frozen_["case"].removesuffix(", frozen"),
+            f"{one['ratio']:.2f}",
+            f"{one['noise']:.2f}",
+            f"{two['ratio']:.2f} ({two['best']})",
+            f"{two['noise']:.2f}",
+            f"{three['regret_ours']:.2f}",
+            f"{three.get('regret_ours, tuned', float('nan')):.2f}",
+        )
+    return table

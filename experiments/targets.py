@@ -1,0 +1,76 @@
+"""Targets of a suite: what is measured, the bound, and whether it is met."""
+
+from rich.table import Table
+
+
+def at_least(what, value, bound):
+    """A target that a number should reach.
+
+    Args:
+        what: What the number is, in words.
+        value: The number measured.
+        bound: The least that will do.
+
+    Returns:
+        A dict of plain data.
+    """
+    return {
+        "what": what,
+        "value": value,
+        "bound": f"at least {bound:.4g}",
+        "met": bool(value >= bound),
+    }
+
+
+def at_most(what, value, bound):
+    """A target that a number should not exceed.
+
+    Args:
+        what: What the number is, in words.
+        value: The number measured.
+        bound: The most that will do.
+
+    Returns:
+        A dict of plain data.
+    """
+    return {
+        "what": what,
+        "value": value,
+        "bound": f"at most {bound:.4g}",
+        "met": bool(value <= bound),
+    }
+
+
+def of_rows(rows):
+    """The targets that the rows of a suite bring along.
+
+    Args:
+        rows: Rows whose `at_least` says which ratios should reach what.
+
+    Returns:
+        A list of dicts; a side that was skipped has no target.
+    """
+    return [
+        at_least(f"{row['case']}: {ratio}", row["ratios"][ratio], bound)
+        for row in rows
+        for ratio, bound in row.get("at_least", {}).items()
+        if ratio in row["ratios"]
+    ]
+
+
+def table(targets):
+    """A table of targets for the terminal.
+
+    Args:
+        targets: A list of dicts.
+
+    Returns:
+        A `rich.table.Table`.
+    """
+    drawn = Table(title="targets")
+    for heading in ("what", "measured", "wanted", ""):
+        drawn.add_column(heading)
+    for one in targets:
+        verdict = "met" if one["met"] else "missed"
+        drawn.add_row(one["what"], f"{one['value']:.4g}", one["bound"], verdict)
+    return drawn
