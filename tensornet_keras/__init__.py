@@ -26,6 +26,8 @@ _PACKAGES = (
     "layers",
 )
 _VERBS = {
+    "autotune": "tensornet_keras.deployment",
+    "calibrate": "tensornet_keras.contraction.calibration",
     "convert": "tensornet_keras.conversion",
     "convert_layer": "tensornet_keras.conversion",
     "decompose": "tensornet_keras.decomposition",

@@ -81,6 +81,7 @@ def measure(
     dtype: str = "float32",
     convolution: Convolution | None = None,
     budget: float = BUDGET,
+    xla: bool = False,
 ) -> list[float]:
     """Median times of plans of one network, on random numbers.
 
@@ -93,6 +94,7 @@ def measure(
         dtype: The type that the layer computes in.
         convolution: How the window slides; for networks with a window.
         budget: Seconds after which no further round begins.
+        xla: Whether TensorFlow compiles by XLA; JAX always does.
 
     Returns:
         Seconds of one pass, one number per plan.
@@ -113,7 +115,9 @@ def measure(
         _random(shape, dtype, generator)
         for shape in plans[0].network.core_shapes
     ]
-    calls = [_call(plan, inputs, cores, convolution, dtype) for plan in plans]
+    calls = [
+        _call(plan, inputs, cores, convolution, dtype, xla) for plan in plans
+    ]
     return interleaved_seconds(calls, budget, HOPELESS)
 
 
@@ -166,7 +170,7 @@ def _seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _call(plan, inputs, cores, convolution, dtype) -> Callable[[], object]:
+def _call(plan, inputs, cores, convolution, dtype, xla) -> Callable[[], object]:
     """A pass of a plan, compiled, as a function of nothing."""
     if plan.mode == FROZEN:
         merged = merged_weights(plan, cores, dtype)
@@ -195,7 +199,8 @@ def _call(plan, inputs, cores, convolution, dtype) -> Callable[[], object]:
 
         return backend.gradients(loss, list(tensors[len(fixed) :]))
 
-    run = backend.compiled(both_ways if plan.mode == TRAINING else forward)
+    function = both_ways if plan.mode == TRAINING else forward
+    run = backend.compiled(function, xla)
     return lambda: run(inputs, *tensors)
 
 

@@ -13,6 +13,8 @@ PACKAGES = (
     "layers",
 )
 VERBS = (
+    "autotune",
+    "calibrate",
     "convert",
     "convert_layer",
     "decompose",

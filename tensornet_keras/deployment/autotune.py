@@ -1,0 +1,339 @@
+"""Times the best plans of every factorized layer, and keeps the winners."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import keras
+from rich.console import Console
+from rich.progress import track
+
+import tensornet_keras
+from tensornet_keras import validation
+from tensornet_keras.contraction import devices, store
+from tensornet_keras.contraction.execute import Convolution
+from tensornet_keras.contraction.measure import measure, shortlist
+from tensornet_keras.contraction.plan import INFERENCE, TRAINING, Plan
+from tensornet_keras.contraction.trees import as_order
+from tensornet_keras.deployment.tuning_report import (
+    Timing,
+    TuningReport,
+    TuningRow,
+)
+from tensornet_keras.layers.conv import FactorizedConv
+from tensornet_keras.layers.factorized import FactorizedLayer
+
+BOTH = "both"
+# Plans timed per shape, besides the fastest of them in parts of the batch.
+CANDIDATES = 5
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """All that the time of a layer's plan depends on.
+
+    Layers of one shape are timed once.
+    """
+
+    plan: Plan
+    dtype: str
+    convolution: Convolution | None
+    max_memory: int | None
+    xla: bool
+
+    @property
+    def key(self) -> str:
+        """The name of the winner in a layer."""
+        plan = self.plan
+        return devices.tuning_key(plan.batch, self.dtype, plan.mode)
+
+    @property
+    def store_key(self) -> str:
+        """The name of the times in the cache folder."""
+        plan = self.plan
+        told = (
+            tensornet_keras.__version__,
+            plan.network,
+            plan.positions,
+            plan.uses,
+            plan.batch,
+            self.convolution,
+            self.max_memory,
+            self.xla,
+        )
+        checksum = hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+        return f"plans/{self.key}/{checksum}"
+
+
+def autotune(
+    model,
+    batch_size: int | Iterable[int] = 32,
+    mode: str = INFERENCE,
+    *,
+    candidates: int = CANDIDATES,
+    again: bool = False,
+) -> TuningReport:
+    """Times the best plans of every factorized layer and keeps the winners.
+
+    The cost model ranks the plans of a layer; the first few of them are run
+    on the device, in turns. Layers of the same shape are timed once. The
+    fastest plan is written into the layer, and is saved with the model: a
+    layer takes it wherever the device, the backend, the type and the mode are
+    these, for batch sizes up to the next power of two. A batch that is not
+    known when the model is compiled, as in `fit` and `predict` on TensorFlow,
+    takes the plan of the least worst ratio to the best over the sizes timed
+    here, if one was timed at all of them. All times are kept
+    in the user's cache folder, so that the same shapes need not be timed
+    again.
+
+    Args:
+        model: A built Keras model.
+        batch_size: Number of examples, or several such numbers.
+        mode: `"inference"` for the forward pass, `"training"` for forward and
+            backward, or `"both"`.
+        candidates: How many plans to time per shape.
+        again: Whether to time what the cache folder holds already.
+
+    Returns:
+        A `TuningReport`. Print it to see predicted and measured times.
+
+    Raises:
+        TypeError: If `model` is no Keras model.
+        ValueError: If the model is not built or has no factorized layer, the
+            mode is unknown, or a number is below 1.
+
+    Example:
+        >>> import keras
+        >>> import tensornet_keras as tk
+        >>> format = tk.formats.TensorTrain(rank=2)
+        >>> model = keras.Sequential(
+        ...     [keras.Input((64,)), tk.layers.FactorizedDense(27, format)]
+        ... )
+        >>> report = tk.autotune(model, batch_size=8)
+        >>> len(report.rows), report.rows[0].speed_up >= 1
+        (1, True)
+    """
+    layers = _factorized_layers(model)
+    sizes = _batch_sizes(batch_size)
+    choices = (INFERENCE, TRAINING, BOTH)
+    mode = validation.one_of(mode, choices, "mode")
+    candidates = validation.positive_integer(candidates, "candidates")
+    again = validation.boolean(again, "again")
+    modes = (INFERENCE, TRAINING) if mode == BOTH else (mode,)
+    xla = bool(model.compiled and model.jit_compile)
+    shapes, skipped = _shapes(layers, sizes, modes, xla)
+    console = Console(stderr=True)
+    found = [
+        (shape, *_timed(shape, candidates, again))
+        for shape in track(
+            shapes,
+            "Timing plans",
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+    ]
+    rows = [
+        TuningRow(tuple(map(_path, shapes[shape])), shape.key, timings, stored)
+        for shape, timings, stored in found
+    ]
+    _keep(shapes, {shape: timings for shape, timings, _ in found})
+    _forget_compiled(model)
+    foreign = [
+        (_path(layer), key)
+        for layer in layers
+        for key in layer.tuned_plans
+        if not devices.is_of_this_device(key)
+    ]
+    return TuningReport(
+        model.name, tuple(rows), tuple(skipped.items()), tuple(foreign)
+    )
+
+
+def _factorized_layers(model) -> list[FactorizedLayer]:
+    """The layers that have plans, or an error."""
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            "A Keras model is needed. "
+            f"Received: model={model!r} of type {type(model).__name__}. "
+            "Pass a keras.Model; a layer alone fits into a Sequential."
+        )
+    if not model.built:
+        raise ValueError(
+            "A model is autotuned once it is built. "
+            f"Received: model {model.name!r}, which is not. "
+            "Give it an Input, or call it on data first."
+        )
+    layers = [
+        layer
+        for layer in model._flatten_layers(include_self=False)
+        if isinstance(layer, FactorizedLayer) and layer.built
+    ]
+    if not layers:
+        raise ValueError(
+            "A model to autotune has a factorized layer. "
+            f"Received: model {model.name!r}, which has none. "
+            "Make one with `convert`, or build it of `tk.layers`."
+        )
+    return layers
+
+
+def _batch_sizes(batch_size) -> list[int]:
+    several = isinstance(batch_size, Iterable) and not isinstance(
+        batch_size, str
+    )
+    sizes = list(batch_size) if several else [batch_size]
+    if not sizes:
+        raise ValueError(
+            "`batch_size` must name at least one size. "
+            f"Received: batch_size={batch_size!r}. Pass for example 32."
+        )
+    sizes = [validation.positive_integer(n, "batch_size") for n in sizes]
+    return sorted(set(sizes))
+
+
+def _shapes(layers, sizes, modes, xla):
+    """The layers of every shape to time, and why others are left out."""
+    shapes: dict[_Shape, list] = {}
+    skipped = {}
+    for layer in layers:
+        for mode in modes:
+            for size in sizes:
+                shape = _shape(layer, size, mode, xla)
+                if len(shortlist(shape.plan, 2, layer.max_memory)) < 2:
+                    skipped[_path(layer)] = "only one plan serves"
+                elif getattr(layer, "groups", 1) > 1:
+                    skipped[_path(layer)] = "groups leave only one plan"
+                elif layer not in shapes.setdefault(shape, []):
+                    shapes[shape].append(layer)
+    return shapes, skipped
+
+
+def _shape(layer, size, mode, xla) -> _Shape:
+    plan = layer.plan(size, training=mode == TRAINING)
+    # Rows are known only when the layer runs where an axis besides the batch
+    # is open; a `planning_batch` is what the layer plans for.
+    batch = layer.planning_batch or plan.batch or size
+    plan = dataclasses.replace(
+        plan,
+        title="",
+        steps=(),
+        batch=batch,
+        rivals=(),
+        order=(),
+        tiles=1,
+        beyond=None,
+    )
+    return _Shape(
+        plan,
+        layer.compute_dtype,
+        _convolution(layer),
+        layer.max_memory,
+        xla,
+    )
+
+
+def _convolution(layer) -> Convolution | None:
+    if not isinstance(layer, FactorizedConv):
+        return None
+    return Convolution(
+        layer.strides,
+        # Zeros before a causal convolution leave as many places as "same".
+        "same" if layer.padding == "causal" else layer.padding,
+        layer.dilation_rate,
+        layer.data_format,
+        layer.groups,
+    )
+
+
+def _timed(shape: _Shape, candidates, again) -> tuple[tuple[Timing, ...], bool]:
+    """The times of the best plans, and whether they were stored."""
+    plans = shortlist(shape.plan, candidates, shape.max_memory)
+    if not again:
+        kept = store.load(shape.store_key, _parse)
+        if kept and {_name(one) for one in kept} == {_name(p) for p in plans}:
+            return kept, True
+    seconds = measure(plans, shape.dtype, shape.convolution, xla=shape.xla)
+    timings = tuple(
+        Timing(plan.title, plan.order, plan.tiles, plan.seconds, measured)
+        for plan, measured in zip(plans, seconds, strict=True)
+    )
+    store.save(shape.store_key, [dataclasses.asdict(one) for one in timings])
+    return timings, False
+
+
+def _name(plan: Plan | Timing) -> tuple:
+    """What tells the plans of one shape apart."""
+    return plan.order, plan.tiles
+
+
+def _parse(data) -> tuple[Timing, ...]:
+    """Times as the cache folder holds them."""
+    return tuple(
+        Timing(
+            str(one["title"]),
+            as_order(one["order"]),
+            validation.positive_integer(one["tiles"], "tiles"),
+            float(one["predicted"]),
+            float(one["measured"]),
+        )
+        for one in data
+    )
+
+
+def _keep(shapes, timings) -> None:
+    """Writes the winners into the layers."""
+    everywhere: dict[tuple, list] = {}
+    for shape, layers in shapes.items():
+        won = min(timings[shape], key=lambda timing: timing.measured)
+        for layer in layers:
+            layer.tuned_plans[shape.key] = _entry(won)
+            if not layer.planning_batch:
+                same = (id(layer), shape.plan.mode)
+                everywhere.setdefault(same, []).append((layer, shape))
+    for found in everywhere.values():
+        layer, shape = found[0]
+        key = devices.tuning_key(None, shape.dtype, shape.plan.mode)
+        won = _best_over_all([timings[shape] for _, shape in found])
+        layer.tuned_plans.pop(key, None)
+        if won:
+            layer.tuned_plans[key] = _entry(won)
+
+
+def _best_over_all(sizes: list[tuple[Timing, ...]]) -> Timing | None:
+    """The plan of the least worst ratio to the best, over batch sizes.
+
+    Only plans that were timed at all of them are compared.
+    """
+    ratios: dict[tuple, list[float]] = {}
+    for timings in sizes:
+        best = min(timing.measured for timing in timings)
+        for timing in timings:
+            if timing.tiles == 1:
+                ratio = timing.measured / best
+                ratios.setdefault(timing.order, []).append(ratio)
+    common = {
+        order: max(found)
+        for order, found in ratios.items()
+        if len(found) == len(sizes)
+    }
+    whole = [t for t in sizes[0] if t.tiles == 1 and t.order in common]
+    return min(whole, key=lambda t: common[t.order], default=None)
+
+
+def _entry(timing: Timing) -> dict:
+    return {"order": timing.order, "tiles": timing.tiles}
+
+
+def _forget_compiled(model) -> None:
+    """Lets `fit`, `evaluate` and `predict` be compiled with the new plans."""
+    for name in ("train_function", "test_function", "predict_function"):
+        if hasattr(model, name):
+            setattr(model, name, None)
+
+
+def _path(layer) -> str:
+    return layer.path or layer.name

@@ -1,0 +1,167 @@
+"""What an autotuning found: predicted times, measured times and plans."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from dataclasses import dataclass
+
+import rich.box
+import rich.console
+import rich.table
+from rich.markup import escape
+
+from tensornet_keras import validation, writing
+
+WIDTH = 140
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One plan that was timed.
+
+    Args:
+        title: What kind of plan it is, in words.
+        order: Trees of cores in the order in which they meet the input.
+        tiles: Into how many parts the batch is cut.
+        predicted: Seconds of one pass by the cost model.
+        measured: Seconds of one pass by the clock.
+    """
+
+    title: str
+    order: tuple
+    tiles: int
+    predicted: float
+    measured: float
+
+
+@dataclass(frozen=True)
+class TuningRow:
+    """What was found for all layers of one shape, at one batch, in one mode.
+
+    Args:
+        layers: Paths of the layers.
+        key: The name under which they hold the plan.
+        timings: The plans, in order of their predicted times.
+        stored: Whether the times were read from the cache folder.
+    """
+
+    layers: tuple[str, ...]
+    key: str
+    timings: tuple[Timing, ...]
+    stored: bool = False
+
+    @property
+    def chosen(self) -> Timing:
+        """The plan of the least measured time."""
+        return min(self.timings, key=lambda timing: timing.measured)
+
+    @property
+    def default(self) -> Timing:
+        """The plan that the cost model would have taken."""
+        return self.timings[0]
+
+    @property
+    def speed_up(self) -> float:
+        """Measured time of the cost model's plan over that of the chosen."""
+        return self.default.measured / self.chosen.measured
+
+
+@dataclass(frozen=True)
+class TuningReport:
+    """What an autotuning found, shape by shape; prints as a table.
+
+    Args:
+        model: Name of the model.
+        rows: One entry per distinct layer shape, batch size and mode.
+        skipped: `(path, reason)` of the layers that have nothing to choose.
+        foreign: `(path, key)` of plans that layers hold for another device
+            or backend. They stay in the layers, and are ignored here.
+    """
+
+    model: str
+    rows: tuple[TuningRow, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
+    foreign: tuple[tuple[str, str], ...] = ()
+
+    def table(self) -> rich.table.Table:
+        """The report as a `rich` table."""
+        table = rich.table.Table(
+            title=escape(f"Autotuning of {self.model}"),
+            box=rich.box.SIMPLE_HEAD,
+        )
+        for heading in ("layers", "key", "chosen plan"):
+            table.add_column(heading, overflow="fold")
+        for heading in ("predicted ms", "measured ms"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("the cost model's", overflow="fold")
+        for heading in ("measured ms", "x"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        for row in self.rows:
+            table.add_row(*map(escape, _cells(row)))
+        return table
+
+    def to_dict(self) -> dict:
+        """The report as plain data."""
+        return {
+            "model": self.model,
+            "rows": [
+                {
+                    **dataclasses.asdict(row),
+                    "chosen": row.chosen.title,
+                    "default": row.default.title,
+                    "speed_up": row.speed_up,
+                }
+                for row in self.rows
+            ],
+            "skipped": dict(self.skipped),
+            "foreign": [list(pair) for pair in self.foreign],
+        }
+
+    def save(self, path) -> None:
+        """Writes the report as a JSON file.
+
+        Args:
+            path: Where to write; a file that is there is replaced.
+
+        Raises:
+            ValueError: If the folder is missing or cannot be written.
+        """
+        path = validation.writable_file(path, overwrite=True)
+        writing.json_file(path, self.to_dict())
+
+    def __str__(self) -> str:
+        text = io.StringIO()
+        console = rich.console.Console(file=text, width=WIDTH)
+        if self.rows:
+            console.print(self.table())
+        for path, reason in self.skipped:
+            console.print(escape(f"{path}: {reason}"))
+        for path, key in self.foreign:
+            console.print(
+                escape(f"{path}: ignored a plan of another device, {key}")
+            )
+        return text.getvalue()
+
+
+def _cells(row: TuningRow) -> list[str]:
+    same = row.chosen == row.default
+    return [
+        ", ".join(row.layers),
+        row.key + (" (stored)" if row.stored else ""),
+        _words(row.chosen),
+        _milliseconds(row.chosen.predicted),
+        _milliseconds(row.chosen.measured),
+        "the same" if same else _words(row.default),
+        _milliseconds(row.default.measured),
+        f"{row.speed_up:.2f}",
+    ]
+
+
+def _words(timing: Timing) -> str:
+    parts = f" in {timing.tiles} parts" if timing.tiles > 1 else ""
+    return timing.title + parts
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1e3:,.3f}"
