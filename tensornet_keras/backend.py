@@ -1,8 +1,11 @@
 """The only place that asks which Keras backend runs."""
 
 import contextlib
+import inspect
 
 import keras
+
+_TENSORFLOWS_FUNCTIONS = "tensorflow.python.eager.polymorphic_function"
 
 
 def name():
@@ -23,8 +26,9 @@ def compiled(function, xla=False):
 
     Args:
         function: A function of tensors that returns tensors.
-        xla: Whether TensorFlow compiles by XLA too, as Keras does in `fit`
-            and `predict` unless told otherwise. JAX always does.
+        xla: Whether TensorFlow compiles by XLA too, as `jit_compile=True`
+            makes Keras do; left to itself, Keras does so on a GPU only. JAX
+            always does.
 
     Returns:
         A function of the same arguments.
@@ -107,6 +111,30 @@ def accelerator():
             return torch.cuda.get_device_name()
         return None if kind == "cpu" else kind
     raise _unknown_backend()
+
+
+def compiles_by_xla():
+    """Whether what runs now is being compiled by XLA.
+
+    TensorFlow does not say so while it traces a function: the functions on
+    the stack are asked.
+    """
+    if name() == "jax":
+        return True
+    if name() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    if tf.executing_eagerly():
+        return False
+    frame = inspect.currentframe()
+    while frame is not None:
+        caller = frame.f_locals.get("self")
+        traced = type(caller).__module__.startswith(_TENSORFLOWS_FUNCTIONS)
+        if traced and getattr(caller, "_jit_compile", False):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def has_branches():

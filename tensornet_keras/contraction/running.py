@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
 from keras import ops
 
+from tensornet_keras import backend
 from tensornet_keras.contraction.plan import Plan
 from tensornet_keras.contraction.steps import (
     BATCH,
@@ -149,7 +151,7 @@ class Run:
         if self.channels_last and how.groups == 1:
             inputs = ops.reshape(inputs, self.shape(step.inputs))
         kernel = ops.reshape(kernel, self.shape(step.kernel))
-        slide = ops.depthwise_conv if step.depthwise else ops.conv
+        slide = _depthwise(inputs) if step.depthwise else ops.conv
         output = slide(
             inputs,
             kernel,
@@ -217,3 +219,58 @@ class Run:
 def _known_product(sizes) -> int | None:
     """The product of sizes, or `None` if one of them is unknown."""
     return None if any(size is None for size in sizes) else math.prod(sizes)
+
+
+def _depthwise(inputs):
+    """The depthwise convolution that is fast here, as `ops.depthwise_conv`.
+
+    On a CPU, XLA runs a depthwise convolution several times slower than a
+    sum of shifted products, which it fuses.
+    """
+    slow = backend.accelerator() is None and backend.compiles_by_xla()
+    known = None not in inputs.shape[1:]
+    return _sum_of_shifts if slow and known else ops.depthwise_conv
+
+
+def _sum_of_shifts(
+    inputs, kernel, strides, padding, data_format, dilation_rate
+):
+    """A depthwise convolution, channels last, entry by entry of the window."""
+    del data_format
+    *window, channels, multiplier = kernel.shape
+    axes = tuple(
+        zip(inputs.shape[1:-1], window, strides, dilation_rate, strict=True)
+    )
+    sizes = [_positions(padding, *axis) for axis in axes]
+    if padding == "same":
+        pads = [
+            max(0, (count - 1) * stride + (size - 1) * dilation + 1 - extent)
+            for count, (extent, size, stride, dilation) in zip(
+                sizes, axes, strict=True
+            )
+        ]
+        pads = [(pad // 2, pad - pad // 2) for pad in pads]
+        inputs = ops.pad(inputs, ((0, 0), *pads, (0, 0)))
+    inputs = ops.expand_dims(inputs, -1)
+    total = 0
+    for entry in itertools.product(*map(range, window)):
+        where = tuple(
+            slice(
+                start * dilation,
+                start * dilation + (count - 1) * stride + 1,
+                stride,
+            )
+            for start, count, (_, _, stride, dilation) in zip(
+                entry, sizes, axes, strict=True
+            )
+        )
+        total = total + inputs[(slice(None), *where)] * kernel[entry]
+    shape = (-1, *sizes, channels * multiplier)
+    return ops.reshape(total, shape)
+
+
+def _positions(padding, extent, size, stride, dilation) -> int:
+    """How many positions a window takes along an axis."""
+    if padding == "valid":
+        extent -= (size - 1) * dilation
+    return -(-extent // stride)

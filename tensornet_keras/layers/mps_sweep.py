@@ -28,9 +28,9 @@ MERGED_NARROW = 16
 MERGED_WIDE = 4
 # Steps between two divisions by the largest entry. A step multiplies it by at
 # most the bond times the merged features, and shrinks it by no more than
-# float32's rounding, unless zeros stand in the way: both to the third power
+# float32's rounding, unless zeros stand in the way: both to the fifth power
 # stay within float32.
-SETTLED_EVERY = 3
+SETTLED_EVERY = 5
 # The least scale that a division may have: the smallest normal float32.
 LARGEST = 126
 LEAST = 2.0**-LARGEST
