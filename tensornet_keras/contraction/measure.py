@@ -31,8 +31,9 @@ from tensornet_keras.contraction.steps import BATCH, label_sizes
 FEWEST_ROUNDS = 5
 MOST_ROUNDS = 50
 BUDGET = 0.5
-# What is this many times slower than the best is timed no more.
+# What is this many times slower than the best of some tries is timed no more.
 HOPELESS = 3.0
+TRIES = 2
 
 
 def interleaved_seconds(
@@ -42,27 +43,26 @@ def interleaved_seconds(
 ) -> list[float]:
     """Median times of some calls, made in turns.
 
-    Every call is made twice before the clock starts.
+    Every call is made once before the clock starts.
 
     Args:
         calls: Functions of nothing that return tensors.
         budget: Seconds after which no further round begins, once the fewest
             rounds are over.
-        hopeless: How many times slower than the fastest a call may be to be
-            made more than twice; the shorter of two times is then taken.
+        hopeless: How many times slower than the fastest a call may be in the
+            first rounds to be made in the later ones.
 
     Returns:
         Seconds, one number per call.
     """
     for call in calls:
         _seconds(call)
-    seconds = [[_seconds(call)] for call in calls]
-    limit = hopeless * min((times[0] for times in seconds), default=0.0)
-    kept = [n for n, times in enumerate(seconds) if times[0] <= limit]
-    for times in seconds:
-        # The first was a warm-up, and says only what is hopeless.
-        if times[0] <= limit:
-            times.clear()
+    tries = [[_seconds(call) for call in calls] for _ in range(TRIES)]
+    least = [min(times) for times in zip(*tries, strict=True)]
+    limit = hopeless * min(least, default=0.0)
+    kept = [n for n, seconds in enumerate(least) if seconds <= limit]
+    # What is made no more has its tries for times.
+    seconds = [[] if n in kept else [least[n]] for n in range(len(calls))]
     start = time.perf_counter()
     for rounds in itertools.count(1):
         # Every other round backwards: no call always follows the same one.

@@ -86,11 +86,12 @@ class TuningReport:
 
     def table(self) -> rich.table.Table:
         """The report as a `rich` table."""
+        device = _split(self.rows[0].key)[0] if self.rows else "no layer"
         table = rich.table.Table(
-            title=escape(f"Autotuning of {self.model}"),
+            title=escape(f"Autotuning of {self.model} on {device}"),
             box=rich.box.SIMPLE_HEAD,
         )
-        for heading in ("layers", "key", "chosen plan"):
+        for heading in ("layers", "for", "chosen plan"):
             table.add_column(heading, overflow="fold")
         for heading in ("predicted ms", "measured ms"):
             table.add_column(heading, justify="right", no_wrap=True)
@@ -98,7 +99,7 @@ class TuningReport:
         for heading in ("measured ms", "x"):
             table.add_column(heading, justify="right", no_wrap=True)
         for row in self.rows:
-            table.add_row(*map(escape, _cells(row)))
+            table.add_row(*map(escape, _cells(row, self.model)))
         return table
 
     def to_dict(self) -> dict:
@@ -144,11 +145,11 @@ class TuningReport:
         return text.getvalue()
 
 
-def _cells(row: TuningRow) -> list[str]:
+def _cells(row: TuningRow, model: str) -> list[str]:
     same = row.chosen == row.default
     return [
-        ", ".join(row.layers),
-        row.key + (" (stored)" if row.stored else ""),
+        ", ".join(path.removeprefix(f"{model}/") for path in row.layers),
+        _split(row.key)[1] + (" (stored)" if row.stored else ""),
         _words(row.chosen),
         _milliseconds(row.chosen.predicted),
         _milliseconds(row.chosen.measured),
@@ -156,6 +157,12 @@ def _cells(row: TuningRow) -> list[str]:
         _milliseconds(row.default.measured),
         f"{row.speed_up:.2f}",
     ]
+
+
+def _split(key: str) -> tuple[str, str]:
+    """A key's device and backend, and what of a layer it is for."""
+    device, backend, *rest = key.split("/")
+    return f"{device}/{backend}", " ".join(rest)
 
 
 def _words(timing: Timing) -> str:

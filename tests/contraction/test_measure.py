@@ -36,28 +36,29 @@ def test_times_are_medians_of_calls_made_in_turns():
     assert 0.004 <= seconds[0] < 0.4
     assert seconds[1] < seconds[0]
     assert made.count("slow") == made.count("fast")
-    rounds = made[4:]
+    rounds = made[2 * (1 + measuring.TRIES) :]
     assert len(rounds) == 2 * measuring.FEWEST_ROUNDS
     pairs = [set(rounds[n : n + 2]) for n in range(0, len(rounds), 2)]
     assert all(pair == {"slow", "fast"} for pair in pairs)
 
 
-def test_a_hopeless_call_is_made_twice():
+def test_a_hopeless_call_is_made_no_more():
     made = []
     seconds = interleaved_seconds(
         [sleeper(0.02, made, "slow"), sleeper(0.001, made, "fast")],
         budget=0.0,
         hopeless=3.0,
     )
-    assert made.count("slow") == 2
-    assert made.count("fast") == 2 + measuring.FEWEST_ROUNDS
+    tries = 1 + measuring.TRIES
+    assert made.count("slow") == tries
+    assert made.count("fast") == tries + measuring.FEWEST_ROUNDS
     assert seconds[0] > 3 * seconds[1]
 
 
 def test_a_longer_budget_makes_more_rounds():
     made = []
     interleaved_seconds([sleeper(0.001, made, "one")], budget=0.05)
-    rounds = len(made) - 2
+    rounds = len(made) - 1 - measuring.TRIES
     assert measuring.FEWEST_ROUNDS < rounds <= measuring.MOST_ROUNDS
 
 
@@ -74,7 +75,7 @@ def test_every_candidate_is_timed_in_every_mode(mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("dtype", ["float16", "float64"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_plans_are_timed_in_the_type_of_the_layer(mode, dtype):
     [seconds] = measure([plan_for(SMALL, 4, mode=mode)], dtype, budget=0.0)
     assert seconds > 0
