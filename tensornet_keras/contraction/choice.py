@@ -87,7 +87,7 @@ def plan_for(
         if plan.rebuilds or not rebuild_only
     ]
     if batch is not None:
-        plans += _in_parts(plans, batch)
+        plans += _in_parts(plans, batch, every=max_memory is not None)
     if max_memory is not None:
         plans = _within(plans, batch or BATCHES[-1], max_memory)
     return _least_regret(plans, batch)
@@ -176,17 +176,17 @@ def _best_pair(regrets: np.ndarray) -> tuple[int, int, int, float]:
     return min(pairs, key=lambda pair: pair[-1])
 
 
-def _in_parts(plans: list[Plan], batch: int) -> list[Plan]:
-    """The leanest plans once more, with the batch cut into parts."""
+def _in_parts(plans: list[Plan], batch: int, every: bool) -> list[Plan]:
+    """Every plan or the fastest ones again, with the batch cut into parts."""
     parts = [n for n in PARTS if batch % n == 0]
     large = [
         plan
         for plan in sorted(plans, key=lambda plan: plan.seconds_at(batch))
-        if plan.peak_bytes_at(batch) > plan.machine.cache_bytes
+        if every or plan.peak_bytes_at(batch) > plan.machine.cache_bytes
     ]
     return [
         dataclasses.replace(plan, tiles=n)
-        for plan in large[:MOST_CUT]
+        for plan in (large if every else large[:MOST_CUT])
         for n in parts
     ]
 

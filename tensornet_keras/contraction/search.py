@@ -1,8 +1,8 @@
 """Search: the candidate orders of a network.
 
-Three searches propose: rebuilding the dense kernel, every sweep (the cores
-grouped into consecutive runs, met from either end), and the trees of
-`opt_einsum`.
+Four searches propose: rebuilding the dense kernel, every sweep (the cores
+grouped into consecutive runs, met from either end), meetings in the middle
+(three runs, the one between the ends last), and the trees of `opt_einsum`.
 """
 
 from __future__ import annotations
@@ -71,6 +71,21 @@ def sweeps(network: TensorNetwork) -> Iterator[tuple[str, Order]]:
         yield f"sweep {shown}, first core first", tuple(runs)
 
 
+def meetings(network: TensorNetwork) -> Iterator[tuple[str, Order]]:
+    """Every grouping into three runs, met from both ends before the middle.
+
+    Args:
+        network: The network to contract.
+
+    Yields:
+        A title such as `"both ends 2-1-3, last core first"` and an order.
+    """
+    for title, order in sweeps(network):
+        if len(order) == 3:
+            end, middle, other = order
+            yield title.replace("sweep", "both ends"), (end, other, middle)
+
+
 def trees(network: TensorNetwork) -> Iterator[tuple[str, Order]]:
     """The trees with the fewest multiply-adds, as `opt_einsum` finds them.
 
@@ -105,6 +120,7 @@ def settled(network: TensorNetwork) -> Iterator[tuple[str, Order]]:
 SEARCHES: dict[str, Search] = {
     "rebuild": rebuild,
     "sweeps": sweeps,
+    "meetings": meetings,
     "trees": trees,
 }
 

@@ -184,3 +184,11 @@ def test_planning_imports_neither_keras_nor_a_backend(fresh_process):
         """
     )
     assert printed == "set()"
+
+
+def test_meetings_take_both_ends_before_the_middle():
+    network = train((2, 3, 2, 3), (3, 2, 3, 2), 2)
+    orders = dict(SEARCHES["meetings"](network))
+    assert orders["both ends 1-2-1, first core first"] == (0, 3, (1, 2))
+    assert orders["both ends 1-2-1, last core first"] == (3, 0, (1, 2))
+    assert len(orders) == 2 * 3
