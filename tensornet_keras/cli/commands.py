@@ -38,12 +38,7 @@ def inspect(arguments):
 
 def convert(arguments):
     """Runs `tensornet convert`."""
-    if not arguments.out.endswith(".keras"):
-        raise UsageError(
-            f"out must end in .keras. Received: {arguments.out!r}."
-        )
-    _check_place(arguments.out, "out", arguments.overwrite)
-    _check_report_place(arguments.report, "--report", arguments)
+    _check_model_place(arguments)
     format = _format_of(arguments)
     model = _loaded(arguments.model)
     from tensornet_keras.conversion import convert
@@ -55,13 +50,7 @@ def convert(arguments):
         error=arguments.error,
         min_compression=arguments.min_compression,
     )
-    with writing.draft(arguments.out) as beside:
-        small.save(beside)
-        if arguments.report is not None:
-            writing.json_file(arguments.report, report.to_dict())
-    _print(report.table())
-    size = os.path.getsize(arguments.out)
-    _print(f"{arguments.out}: {size:,} bytes")
+    _write_model(small, report, arguments)
 
 
 def _format_of(arguments):
@@ -83,6 +72,23 @@ def _format_of(arguments):
             f"Received: {arguments.format!r}."
         )
     return formats.get(arguments.format, **how)
+
+
+def freeze(arguments):
+    """Runs `tensornet freeze`."""
+    _check_model_place(arguments)
+    model = _loaded(arguments.model)
+    from tensornet_keras.deployment import freeze
+
+    frozen, report = freeze(
+        model,
+        arguments.batch_size,
+        arguments.objective,
+        max_memory=arguments.max_memory,
+        measure=not arguments.no_measure,
+        return_report=True,
+    )
+    _write_model(frozen, report, arguments)
 
 
 def export(arguments):
@@ -129,6 +135,27 @@ def _check_place(path, name, overwrite):
             "Choose another path, or pass --overwrite."
         )
     validation.writable_file(path, name, overwrite)
+
+
+def _check_model_place(arguments):
+    """Says at once that a model and its report could not be written."""
+    if not arguments.out.endswith(".keras"):
+        raise UsageError(
+            f"out must end in .keras. Received: {arguments.out!r}."
+        )
+    _check_place(arguments.out, "out", arguments.overwrite)
+    _check_report_place(arguments.report, "--report", arguments)
+
+
+def _write_model(model, report, arguments):
+    """Writes a model and, if asked for, its report, and prints the report."""
+    with writing.draft(arguments.out) as beside:
+        model.save(beside)
+        if arguments.report is not None:
+            writing.json_file(arguments.report, report.to_dict())
+    _print(report.table())
+    size = os.path.getsize(arguments.out)
+    _print(f"{arguments.out}: {size:,} bytes")
 
 
 def _check_report_place(path, name, arguments):

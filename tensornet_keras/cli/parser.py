@@ -6,10 +6,12 @@ from tensornet_keras import __version__, validation
 from tensornet_keras.cli import commands
 
 EXPORT_FORMATS = ("litert", "onnx", "tf_saved_model")
+OBJECTIVES = ("latency", "size", "memory")
 
 _EXAMPLES = {
     "batch_size": "32",
     "error": "0.05",
+    "max_memory": "1000000",
     "min_compression": "2",
     "rank": "8, or one per bond as 4,8,4, or a share as 0.1",
 }
@@ -34,6 +36,7 @@ def parser():
     )
     _add_inspect(verbs)
     _add_convert(verbs)
+    _add_freeze(verbs)
     _add_export(verbs)
     demo = verbs.add_parser(
         "demo",
@@ -107,6 +110,39 @@ def _add_convert(verbs):
     convert.add_argument("--report", metavar="FILE", help="write JSON report")
     _add_overwrite(convert)
     convert.set_defaults(run=commands.convert)
+
+
+def _add_freeze(verbs):
+    freeze = _command(
+        verbs, "freeze", "merge cores for inference, or make layers dense"
+    )
+    freeze.add_argument("out", help="the .keras file to write")
+    freeze.add_argument(
+        "--batch-size",
+        type=_checked(int, validation.positive_integer, "batch_size"),
+        metavar="N",
+        help="batch size to be fast at (default: all from 1 to 1024)",
+    )
+    freeze.add_argument(
+        "--objective",
+        choices=OBJECTIVES,
+        default="latency",
+        help="what is to be least (default: latency)",
+    )
+    freeze.add_argument(
+        "--max-memory",
+        type=_checked(int, validation.positive_integer, "max_memory"),
+        metavar="BYTES",
+        help="most bytes that a layer may hold beyond its input and output",
+    )
+    freeze.add_argument(
+        "--no-measure",
+        action="store_true",
+        help="trust the predicted times, and time nothing here",
+    )
+    freeze.add_argument("--report", metavar="FILE", help="write JSON report")
+    _add_overwrite(freeze)
+    freeze.set_defaults(run=commands.freeze)
 
 
 def _add_export(verbs):

@@ -88,6 +88,35 @@ def test_convert_to_an_error_filters_and_compression(model, folder):
     assert kinds[2] == "FactorizedDense"
 
 
+def test_freeze_writes_a_model_for_inference(model, folder, capsys):
+    words = ["convert", "in.keras", "small.keras", "--format", "tt"]
+    assert run(*words, "--rank", 4) == 0
+    words = ["freeze", "small.keras", "fast.keras", "--no-measure"]
+    code = run(
+        *words,
+        *("--batch-size", 1, "--objective", "memory"),
+        *("--report", "report.json"),
+    )
+    assert code == 0
+    frozen = keras.models.load_model("fast.keras")
+    report = json.loads((folder / "report.json").read_text())
+    assert report["objective"] == "memory"
+    assert frozen.count_params() == report["params_after"]
+    assert not frozen.trainable_variables
+    out = capsys.readouterr().out
+    assert "frozen for memory, batch 1" in out
+    assert "fast.keras: " in out
+
+
+def test_freeze_refuses_what_it_could_not_write(model, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run("freeze", "in.keras", "out.h5")
+    assert stop.value.code == 2
+    assert "out must end in .keras" in capsys.readouterr().err
+    assert run("freeze", "in.keras", "in.keras") == 1
+    assert "must not exist yet" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow",
     reason="models are exported on the TensorFlow backend",

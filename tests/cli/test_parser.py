@@ -1,6 +1,7 @@
 import pytest
 
-from tensornet_keras.cli.parser import EXPORT_FORMATS, parser
+from tensornet_keras.cli.parser import EXPORT_FORMATS, OBJECTIVES, parser
+from tensornet_keras.deployment import choosing
 from tensornet_keras.deployment.export import FORMATS
 
 CONVERT = ["convert", "in.keras", "out.keras", "--format", "tt"]
@@ -12,6 +13,25 @@ def parse(*words):
 
 def test_the_export_formats_are_those_of_the_verb():
     assert sorted(EXPORT_FORMATS) == sorted(FORMATS)
+
+
+def test_the_objectives_are_those_of_the_verb():
+    assert OBJECTIVES == choosing.OBJECTIVES
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--batch-size", "0"], "at least 1"),
+        (["--max-memory", "none"], "no max_memory"),
+        (["--objective", "speed"], "invalid choice"),
+    ],
+)
+def test_values_that_freeze_nothing_are_usage_errors(words, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse("freeze", "in.keras", "out.keras", *words)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,8 @@ OTHERS = {
         (5, 10),
     ),
     "mps": (
-        lambda: tk.layers.MPSLayer(3, rank=4),
-        (7,),
+        lambda: tk.layers.MPSLayer(3, rank=2),
+        (3,),
     ),
     "bidirectional": (
         lambda: keras.layers.Bidirectional(tk.layers.FactorizedLSTM(6, TRAIN)),
