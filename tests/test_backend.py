@@ -31,6 +31,40 @@ def test_an_accelerator_has_a_name_and_a_cpu_has_none():
     assert name is None or (isinstance(name, str) and name)
 
 
+@pytest.mark.parametrize(
+    "dtype", ["float32", "float16", "bfloat16", "int32", "bool"]
+)
+@pytest.mark.parametrize("shape", [(), (0, 3), (2, 3)])
+def test_numbers_of_a_variable_are_those_of_keras(shape, dtype):
+    values = np.arange(np.prod(shape, dtype=int)).reshape(shape)
+    variable = keras.Variable(values, dtype=dtype)
+    found = backend.numbers_of(variable)
+    expected = keras.ops.convert_to_numpy(variable)
+    assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.skipif(
+    backend.name() == "torch", reason="PyTorch writes into what it gave away."
+)
+def test_numbers_of_a_variable_stay_when_it_changes():
+    variable = keras.Variable(np.ones((64, 64), "float32"))
+    found = backend.numbers_of(variable)
+    variable.assign_add(np.ones((64, 64), "float32"))
+    np.testing.assert_array_equal(found, 1.0)
+
+
+@pytest.mark.parametrize("changed", [0, 1])
+def test_a_copied_variable_and_its_copy_change_apart(changed):
+    pair = [keras.Variable(np.full((64, 64), x, "float32")) for x in (0, 1)]
+    pair[1].assign(backend.copied(pair[0]))
+    pair[changed].assign_add(keras.ops.ones((64, 64)))
+    expected = [float(changed == 0), float(changed == 1)]
+    for variable, number in zip(pair, expected, strict=True):
+        found = keras.ops.convert_to_numpy(variable)
+        np.testing.assert_array_equal(found, number)
+
+
 def test_distinct_numbers_and_their_places():
     values = np.array([4, 7, 4, 4, 0], "int32")
     found, places = map(

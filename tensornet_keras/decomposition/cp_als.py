@@ -37,6 +37,8 @@ from tensornet_keras.formats import Format
 
 # Above this rank the passes would take more than the matrices of fibers do.
 MOST_ALS_RANK = 4096
+# Ranks within this share of each other are not told apart.
+FINEST_STEP = 512
 # Aimed at a little below an error, as it is estimated before it is measured.
 MARGIN = 1e-4
 
@@ -172,7 +174,7 @@ def _within(tensor: np.ndarray, format: Format, target: Target, dtype) -> Terms:
             best = last
             break
         low, rank = rank, 2 * rank
-    while best.rank - low > multiple:
+    while best.rank - low > max(multiple, best.rank // FINEST_STEP):
         rank = low + format.rounded_up((best.rank - low) // 2)
         if rank >= best.rank or rank > MOST_ALS_RANK:
             break

@@ -166,6 +166,23 @@ def test_training_the_copy_and_its_source_are_independent():
         assert not np.array_equal(old, new)
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_compiled_training_of_a_copy_leaves_its_source(jit_compile):
+    if jit_compile and keras.config.backend() == "torch":
+        pytest.skip("PyTorch takes long to compile.")
+    model = mlp()
+    model.compile("sgd", "mse", jit_compile=jit_compile)
+    source_before = values_of(model)
+    copy = copy_of(model)
+    copy.fit(numbers(8, 8), numbers(8, 6), epochs=2, verbose=0)
+    assert_same_values(values_of(model), source_before)
+    copy_before = values_of(copy)
+    model.fit(numbers(8, 8), numbers(8, 6), epochs=2, verbose=0)
+    assert_same_values(values_of(copy), copy_before)
+    for old, new in zip(source_before, copy_before, strict=True):
+        assert not np.array_equal(old, new)
+
+
 def test_layers_frozen_after_compiling_stay_frozen_in_training():
     model = mlp()
     model.compile("adam", "mse", run_eagerly=True)

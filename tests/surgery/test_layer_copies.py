@@ -221,3 +221,45 @@ def test_a_copy_that_would_lack_variables_is_refused():
     model = around(Forgetful())
     with pytest.raises(ValueError, match="2 variables, its copy with 1"):
         copy_of(model)
+
+
+class Refusing(keras.initializers.Initializer):
+    """Draws no numbers."""
+
+    def __call__(self, shape, dtype=None, **kwargs):
+        raise AssertionError("An initializer was called.")
+
+
+def test_no_weights_are_drawn_that_the_source_gives():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3, name="one")])
+    cell = layers.LSTM(2, name="loop")
+    loop = keras.Sequential([keras.Input((5, 4)), cell])
+    for source in (model, loop):
+        randomized(source)
+        for each in source._flatten_layers():
+            for name in ("kernel", "recurrent", "bias"):
+                if f"{name}_initializer" in vars(each):
+                    setattr(each, f"{name}_initializer", Refusing())
+        copied = copy_of(source)
+        assert_same_values(values_of(source), values_of(copied))
+        for layer in copied._flatten_layers():
+            # What the layer adds later is drawn as it says.
+            assert "add_weight" not in vars(layer)
+
+
+class OldStyle(layers.Layer):
+    """Names its weights' shapes and initializers by their place."""
+
+    def build(self, input_shape):
+        self.scale = self.add_weight((input_shape[-1],), "ones", name="scale")
+        self.shift = self.add_weight((input_shape[-1],), name="shift")
+
+    def call(self, inputs):
+        return inputs * self.scale + self.shift
+
+
+def test_weights_added_by_place_are_copied():
+    model = randomized(keras.Sequential([keras.Input((4,)), OldStyle()]))
+    copied = copy_of(model)
+    assert_same_values(values_of(model), values_of(copied))
+    assert_same_function(model, copied, numbers(2, 4))
