@@ -121,14 +121,14 @@ def test_a_bad_file_that_another_process_set_aside_is_no_news(
 @pytest.mark.parametrize(
     ("platform", "environment", "expected"),
     [
-        ("linux", {}, "/home/me/.cache/tensornet_keras"),
+        ("linux", {}, "/users/me/.cache/tensornet_keras"),
         ("linux", {"XDG_CACHE_HOME": "/x"}, "/x/tensornet_keras"),
-        ("linux", {"XDG_CACHE_HOME": "x"}, "/home/me/.cache/tensornet_keras"),
-        ("darwin", {}, "/home/me/Library/Caches/tensornet_keras"),
+        ("linux", {"XDG_CACHE_HOME": "x"}, "/users/me/.cache/tensornet_keras"),
+        ("darwin", {}, "/users/me/Library/Caches/tensornet_keras"),
         ("win32", {"LOCALAPPDATA": "/local"}, "/local/tensornet_keras"),
-        ("win32", {}, "/home/me/AppData/Local/tensornet_keras"),
-        ("linux", {store.VARIABLE: "~/mine"}, "/home/me/mine"),
-        ("linux", {store.VARIABLE: ""}, "/home/me/.cache/tensornet_keras"),
+        ("win32", {}, "/users/me/AppData/Local/tensornet_keras"),
+        ("linux", {store.VARIABLE: "~/mine"}, "/users/me/mine"),
+        ("linux", {store.VARIABLE: ""}, "/users/me/.cache/tensornet_keras"),
     ],
 )
 @pytest.mark.skipif(os.sep != "/", reason="paths are written for POSIX")
@@ -137,7 +137,7 @@ def test_the_folder_is_where_the_platform_keeps_caches(
 ):
     for name in ("XDG_CACHE_HOME", "LOCALAPPDATA", store.VARIABLE):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("HOME", "/users/me")
     monkeypatch.setattr(sys, "platform", platform)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
