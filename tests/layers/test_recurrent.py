@@ -9,7 +9,7 @@ import pytest
 import tensornet_keras as tk
 from tensornet_keras import backend
 from tensornet_keras.contraction import candidates
-from tensornet_keras.layers import recurrent_cells
+from tensornet_keras.layers import planning
 from tests.laws.oracles import as_numpy, assert_close, random_array
 from tests.laws.tracing import traced, traced_with_unknown_sizes
 from tests.layers.recurrent_twins import (
@@ -150,13 +150,13 @@ def test_batches_and_lengths_may_be_unknown(kind):
 @every_kind
 @pytest.mark.parametrize("unroll", [False, True])
 def test_a_state_may_meet_its_cores_one_by_one(kind, unroll, monkeypatch):
-    def one_by_one(network, *arguments, rebuild_only=False, **more):
+    def one_by_one(network, batch, positions, rebuild_only, *more, **named):
         plans = candidates(network)
         return next(p for p in plans if p.rebuilds == rebuild_only)
 
     layer = factorized(kind, unroll=unroll)
     expected = twin_of(layer)(INPUTS)
-    monkeypatch.setattr(recurrent_cells, "plan_for", one_by_one)
+    monkeypatch.setattr(planning, "plan_for", one_by_one)
     assert layer.recurrent_plan().rebuilds == (kind == "GRU-before")
     assert_close(traced(layer, INPUTS), expected)
 
