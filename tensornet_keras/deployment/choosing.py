@@ -132,9 +132,11 @@ def decide(layer, batch: int | None, wish: Wish) -> Decision:
     shown = shape[0] or 32
     if wish.objective != LATENCY:
         least = {SIZE: "numbers", MEMORY: "memory"}[wish.objective]
-        key = _regret(options, shape[0])
+        regret = _regret(options, shape[0])
+        # Exporters fold what is left to do among weights, into larger files.
         chosen = min(
-            options, key=lambda each: (getattr(each, least), key[each])
+            options,
+            key=lambda x: (getattr(x, least), x.is_source, regret[x]),
         )
         return Decision(chosen, dense, shown)
     ranked = _ranked(options, shape[0])
@@ -209,7 +211,7 @@ def _worst_ratios(times: list[list[float]]) -> list[float]:
 
 def _fastest(layer, shape, ranked: list[Option], dense: Option) -> Decision:
     """The fastest on this device; the dense kernels unless clearly beaten."""
-    timed = [each for each in ranked if not each.is_dense][:MOST_TIMED]
+    timed = _worth_timing([x for x in ranked if not x.is_dense], shape[0])
     can_be_dense = dense in ranked
     # The dense kernels are timed twice: what differs is noise.
     tried = [*timed, *([dense, dense] if can_be_dense else [])]
@@ -239,6 +241,13 @@ def _fastest(layer, shape, ranked: list[Option], dense: Option) -> Decision:
         seconds if chosen == len(timed) else shown[chosen],
         seconds,
     )
+
+
+def _worth_timing(ranked: list[Option], batch: int | None) -> list[Option]:
+    """The best by prediction, without what is hopelessly slower."""
+    regret = _regret(ranked, batch)
+    most = HOPELESS * min(regret.values(), default=1.0)
+    return [each for each in ranked[:MOST_TIMED] if regret[each] <= most]
 
 
 def _noise(times: list[list[float]]) -> float:

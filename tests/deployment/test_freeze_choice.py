@@ -92,6 +92,28 @@ def test_size_never_stores_more():
     assert report.params_after == frozen.count_params()
 
 
+def test_size_leaves_nothing_to_be_done_among_the_weights():
+    frozen = tk.freeze(wide_model(), 1, "size")
+    plan = frozen.layers[0].plan(1)
+    assert not any(step.weight_only for step in plan.steps)
+
+
+def test_what_is_hopeless_by_prediction_is_not_timed(monkeypatch):
+    # Sliding before the channels are summed takes ages.
+    layer = tk.layers.FactorizedConv2D(
+        64, 3, tk.formats.LowRank(16, "spatial"), padding="same"
+    )
+    counts = []
+    timed = times(1.0, 2.0, 2.0)
+    monkeypatch.setattr(
+        choosing,
+        "interleaved_seconds",
+        lambda runs, **how: (counts.append(len(runs)), timed(runs, **how))[1],
+    )
+    tk.freeze(model_of(layer, (16, 16, 64)), 8)
+    assert counts == [3]
+
+
 def test_size_merges_where_that_is_smaller():
     # Ranks above what the modes can carry.
     train = tk.formats.TensorTrain((64,), (4, 16), (4, 16))
