@@ -157,8 +157,7 @@ def candidates_of(format: Format, meetings: tuple[Meeting, ...]):
         A list of `Candidate`: the dense kernel first, the cores as they are,
         then what the plans of every meeting make of them.
     """
-    found: dict[Format, tuple[Plan, ...]] = {Merged.dense(format): ()}
-    found[format] = ()
+    found: dict[Format, tuple[Plan, ...]] = {}
     for meeting in meetings:
         if meeting.rebuild_only:
             continue
@@ -168,9 +167,11 @@ def candidates_of(format: Format, meetings: tuple[Meeting, ...]):
                 continue
             merged, merges = _merged(plan, format, meeting)
             found.setdefault(merged, merges)
+    # The source may be merged already.
+    pairs = [(Merged.dense(format), ()), (format, ()), *found.items()]
     return [
         Candidate(each, merges, tuple(m.plan(each) for m in meetings))
-        for each, merges in found.items()
+        for each, merges in pairs
     ]
 
 

@@ -123,6 +123,53 @@ def test_a_frozen_model_saves_and_loads(example, merged, tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_freezing_twice_is_freezing_once(objective):
+    model = keras.Sequential(
+        [
+            keras.Input((5, WIDE)),
+            tk.layers.TTDense(WIDE, 2, MODES, MODES),
+            tk.layers.FactorizedLSTM(
+                16, tk.formats.TensorTrain(2, pad=True), return_sequences=True
+            ),
+            tk.layers.TTDense(4, 2),
+        ]
+    )
+    once = tk.freeze(model, 2, objective, measure=False)
+    twice = tk.freeze(once, 2, objective, measure=False)
+    inputs = random_array((2, 5, WIDE))
+    assert_same(once, model, inputs)
+    assert_same(twice, model, inputs)
+    shapes = [[weight.shape for weight in m.weights] for m in (once, twice)]
+    assert shapes[0] == shapes[1]
+
+
+@pytest.mark.parametrize("merged", [(True, False), (False, True)])
+def test_one_kernel_of_a_loop_may_be_dense(merged, monkeypatch):
+    def regret(options, batch):
+        del batch
+        return {
+            each: 1.0
+            + sum(
+                kernel.is_dense == wish
+                for kernel, wish in zip(each.kernels, merged, strict=True)
+            )
+            if hasattr(each, "kernels")
+            else 1.0
+            for each in options
+        }
+
+    monkeypatch.setattr(choosing, "_regret", regret)
+    model = model_of(tk.layers.FactorizedLSTM(6, TRAIN), (5, 10))
+    frozen = tk.freeze(model, 3, measure=False)
+    (layer,) = frozen.layers
+    formats = (layer.format, layer.recurrent_format)
+    assert [len(each.cores) > 1 for each in formats] == list(merged)
+    assert_same(frozen, model, random_array((3, 5, 10)))
+    again = tk.freeze(frozen, 3, measure=False)
+    assert_same(again, model, random_array((3, 5, 10)))
+
+
 def test_the_source_is_not_changed():
     model = wide_model()
     before = [as_numpy(weight).copy() for weight in model.weights]
