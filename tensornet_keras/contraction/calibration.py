@@ -20,6 +20,7 @@ from tensornet_keras import backend, validation
 from tensornet_keras.contraction import cost, devices
 from tensornet_keras.contraction.cost import Machine, Shapes
 from tensornet_keras.contraction.measure import interleaved_seconds
+from tensornet_keras.contraction.running import depthwise
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 # Seconds to time all probes in, once they are compiled.
@@ -81,6 +82,8 @@ def calibrate(dtype: str = "float32") -> Machine:
             *(_probe(step, dtype) for step in steps),
         ],
         BUDGET,
+        # The least is what the device can do when nothing disturbs it.
+        of_all=min,
     )
     machine = fitted(start, list(zip(steps, times, strict=True)), none)
     # Without a graph every operation is started as the call is.
@@ -206,15 +209,28 @@ def _probe(step: Shapes, dtype):
     return lambda: run(*tensors)
 
 
+def _transpose(step):
+    # Where a transposition is a view, the reshape moves the numbers.
+    return lambda x: ops.reshape(ops.transpose(x, step.axes), (-1,))
+
+
+def _convolve(step):
+    return lambda inputs, kernel: ops.conv(inputs, kernel, **_HOW)
+
+
+def _depthwise(step):
+    return lambda inputs, kernel: depthwise(inputs)(inputs, kernel, **_HOW)
+
+
+_HOW = {
+    "strides": (1, 1),
+    "padding": "same",
+    "data_format": "channels_last",
+    "dilation_rate": (1, 1),
+}
 _OPERATIONS = {
     "matmul": lambda step: ops.matmul,
-    "move": lambda step: lambda x: ops.transpose(x, step.axes),
-    "convolve": lambda step: _slide(ops.conv),
-    "depthwise": lambda step: _slide(ops.depthwise_conv),
+    "move": _transpose,
+    "convolve": _convolve,
+    "depthwise": _depthwise,
 }
-
-
-def _slide(operation):
-    return lambda inputs, kernel: operation(
-        inputs, kernel, 1, "same", data_format="channels_last"
-    )

@@ -40,8 +40,9 @@ def interleaved_seconds(
     calls: Sequence[Callable[[], object]],
     budget: float = BUDGET,
     hopeless: float = math.inf,
+    of_all: Callable[[list[float]], float] = statistics.median,
 ) -> list[float]:
-    """Median times of some calls, made in turns.
+    """Times of some calls, made in turns.
 
     Every call is made once before the clock starts.
 
@@ -51,6 +52,7 @@ def interleaved_seconds(
             rounds are over.
         hopeless: How many times slower than the fastest a call may be in the
             first rounds to be made in the later ones.
+        of_all: What is taken of all times of a call.
 
     Returns:
         Seconds, one number per call.
@@ -73,7 +75,7 @@ def interleaved_seconds(
             rounds >= FEWEST_ROUNDS and spent > budget
         ):
             break
-    return [statistics.median(times) for times in seconds]
+    return [of_all(times) for times in seconds]
 
 
 def measure(

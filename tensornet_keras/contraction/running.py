@@ -151,7 +151,7 @@ class Run:
         if self.channels_last and how.groups == 1:
             inputs = ops.reshape(inputs, self.shape(step.inputs))
         kernel = ops.reshape(kernel, self.shape(step.kernel))
-        slide = _depthwise(inputs) if step.depthwise else ops.conv
+        slide = depthwise(inputs) if step.depthwise else ops.conv
         output = slide(
             inputs,
             kernel,
@@ -221,11 +221,14 @@ def _known_product(sizes) -> int | None:
     return None if any(size is None for size in sizes) else math.prod(sizes)
 
 
-def _depthwise(inputs):
+def depthwise(inputs):
     """The depthwise convolution that is fast here, as `ops.depthwise_conv`.
 
     On a CPU, XLA runs a depthwise convolution several times slower than a
     sum of shifted products, which it fuses.
+
+    Args:
+        inputs: What it is to slide over.
     """
     slow = backend.accelerator() is None and backend.compiles_by_xla()
     known = None not in inputs.shape[1:]
