@@ -6,8 +6,10 @@ does meets all sides alike, and the median of a few rounds counts.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
+import logging
 import math
 import statistics
 import time
@@ -34,6 +36,9 @@ BUDGET = 0.5
 # What is this many times slower than the best of some tries is timed no more.
 HOPELESS = 3.0
 TRIES = 2
+# What is predicted to be this many times slower than the best is not timed: it
+# may take more memory than there is.
+UNLIKELY = 8.0
 
 
 def interleaved_seconds(
@@ -120,7 +125,8 @@ def measure(
     calls = [
         _call(plan, inputs, cores, convolution, dtype, xla) for plan in plans
     ]
-    return interleaved_seconds(calls, budget, HOPELESS)
+    with _quiet():
+        return interleaved_seconds(calls, budget, HOPELESS)
 
 
 def shortlist(
@@ -135,7 +141,8 @@ def shortlist(
         max_memory: Most bytes that a plan may take, as in `plan_for`.
 
     Returns:
-        Plans, the one of the least predicted time first.
+        Plans, the one of the least predicted time first. What is predicted
+        to be many times slower than that is left out.
     """
     batch = plan.shown_batch
     others = [
@@ -150,8 +157,10 @@ def shortlist(
     ]
     if max_memory is not None:
         others = [p for p in others if p.peak_bytes_at(batch) <= max_memory]
-    others.sort(key=lambda other: other.seconds_at(batch))
-    best = others[:most]
+    times = [other.seconds_at(batch) for other in others]
+    limit = UNLIKELY * min(times, default=0.0)
+    ranked = sorted(range(len(others)), key=times.__getitem__)
+    best = [others[n] for n in ranked[:most] if times[n] <= limit]
     parts = [
         dataclasses.replace(best[0], tiles=tiles)
         for tiles in PARTS
@@ -161,6 +170,18 @@ def shortlist(
     ]
     best += sorted(parts, key=lambda part: part.seconds_at(batch))[:1]
     return sorted(best, key=lambda other: other.seconds_at(batch))
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Keeps from the user that TensorFlow compiles one function a plan."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _seconds(call: Callable[[], object]) -> float:

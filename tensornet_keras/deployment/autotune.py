@@ -25,6 +25,7 @@ from tensornet_keras.deployment.tuning_report import (
 )
 from tensornet_keras.layers.conv import FactorizedConv
 from tensornet_keras.layers.factorized import FactorizedLayer
+from tensornet_keras.layers.recurrent_cells import FactorizedCell
 
 BOTH = "both"
 # Plans timed per shape, besides the fastest of them in parts of the batch.
@@ -125,6 +126,7 @@ def autotune(
     modes = (INFERENCE, TRAINING) if mode == BOTH else (mode,)
     xla = bool(model.compiled and model.jit_compile)
     shapes, skipped = _shapes(layers, sizes, modes, xla)
+    skipped |= _states(model)
     console = Console(stderr=True)
     found = [
         (shape, *_timed(shape, candidates, again))
@@ -167,10 +169,13 @@ def _factorized_layers(model) -> list[FactorizedLayer]:
             f"Received: model {model.name!r}, which is not. "
             "Give it an Input, or call it on data first."
         )
+    inside = _states(model)
     layers = [
         layer
         for layer in model._flatten_layers(include_self=False)
-        if isinstance(layer, FactorizedLayer) and layer.built
+        if isinstance(layer, FactorizedLayer)
+        and layer.built
+        and _path(layer) not in inside
     ]
     if not layers:
         raise ValueError(
@@ -179,6 +184,15 @@ def _factorized_layers(model) -> list[FactorizedLayer]:
             "Make one with `convert`, or build it of `tk.layers`."
         )
     return layers
+
+
+def _states(model) -> dict[str, str]:
+    """Paths of the kernels that a state meets, and why they are left out."""
+    return {
+        _path(layer.state_kernel): "in a loop, whose plan is predicted"
+        for layer in model._flatten_layers(include_self=False)
+        if isinstance(layer, FactorizedCell)
+    }
 
 
 def _batch_sizes(batch_size) -> list[int]:
@@ -204,7 +218,9 @@ def _shapes(layers, sizes, modes, xla):
             for size in sizes:
                 shape = _shape(layer, size, mode, xla)
                 if len(shortlist(shape.plan, 2, layer.max_memory)) < 2:
-                    skipped[_path(layer)] = "only one plan serves"
+                    skipped[_path(layer)] = (
+                        "one plan is far ahead of all others"
+                    )
                 elif getattr(layer, "groups", 1) > 1:
                     skipped[_path(layer)] = "groups leave only one plan"
                 elif layer not in shapes.setdefault(shape, []):
@@ -217,23 +233,12 @@ def _shape(layer, size, mode, xla) -> _Shape:
     # Rows are known only when the layer runs where an axis besides the batch
     # is open; a `planning_batch` is what the layer plans for.
     batch = layer.planning_batch or plan.batch or size
+    bare = {"title": "", "steps": (), "order": (), "tiles": 1}
     plan = dataclasses.replace(
-        plan,
-        title="",
-        steps=(),
-        batch=batch,
-        rivals=(),
-        order=(),
-        tiles=1,
-        beyond=None,
+        plan, batch=batch, rivals=(), beyond=None, **bare
     )
-    return _Shape(
-        plan,
-        layer.compute_dtype,
-        _convolution(layer),
-        layer.max_memory,
-        xla,
-    )
+    dtype, convolution = layer.compute_dtype, _convolution(layer)
+    return _Shape(plan, dtype, convolution, layer.max_memory, xla)
 
 
 def _convolution(layer) -> Convolution | None:

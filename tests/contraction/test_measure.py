@@ -14,6 +14,7 @@ from tensornet_keras.contraction.measure import (
     shortlist,
 )
 from tensornet_keras.contraction.plan import MODES
+from tensornet_keras.formats import LowRank
 from tests.contraction.networks import train
 
 SMALL = train((4, 4), (3, 5), 2)
@@ -138,6 +139,15 @@ def test_the_shortlist_is_in_order_of_predicted_time():
     assert plans[0].order == plan.order
     assert {one.batch for one in plans} == {64}
     assert len(shortlist(plan, most=1)) == 1
+
+
+def test_the_shortlist_leaves_out_what_would_fill_the_memory():
+    pair = LowRank(32).bind((768,), (768,)).network
+    plans = candidates(pair)
+    peaks = [plan.peak_bytes_at(4096) for plan in plans]
+    assert max(peaks) > 1e9
+    for plan in shortlist(plan_for(pair, 4096), most=100):
+        assert plan.peak_bytes < 1e8
 
 
 def test_the_shortlist_is_for_the_purpose_of_the_plan():

@@ -188,6 +188,17 @@ def test_look_ups_are_timed(monkeypatch):
     assert report.rows[0].key in table.tuned_plans
 
 
+def test_a_loop_is_left_to_the_cost_model(quick):
+    layer = tk.layers.FactorizedLSTM(4, tk.formats.TensorTrain(rank=2))
+    report = tk.autotune(model_of(layer, shape=(5, 16)), 8)
+    cell = layer.cell
+    assert cell.state_kernel.tuned_plans == {}
+    assert cell.input_kernel.plan(8).order == quick[0][0][-1].order
+    [(path, reason)] = report.skipped
+    assert path == cell.state_kernel.path
+    assert "predicted" in reason
+
+
 def test_layers_without_a_choice_are_named():
     grouped = tk.layers.FactorizedConv1D(
         16, 3, tk.formats.TensorTrain(rank=2), groups=2, padding="same"
