@@ -31,7 +31,7 @@ SUITES = (
 MOST_SPREADS = 2
 
 
-def run(suite, *, smoke=False, output=None, console=None):
+def run(suite, *, smoke=False, output=None, label=None, console=None):
     """Runs a suite, prints its table and writes its result.
 
     Args:
@@ -39,6 +39,7 @@ def run(suite, *, smoke=False, output=None, console=None):
         smoke: Whether to shrink it to seconds; such a result goes to the
             temporary folder, so that it never passes for a real one.
         output: Folder for the result; None is `results`.
+        label: What tells the result from another machine's, such as "gpu".
         console: Where to print; None is the terminal.
 
     Returns:
@@ -50,9 +51,12 @@ def run(suite, *, smoke=False, output=None, console=None):
     with console.status(f"Timing {suite}") as status:
         for row in module.run(smoke):
             rows.append(row)
+            if not hasattr(module, "table_of"):
+                console.print(table_of(row))
             status.update(f"Timing {suite}: done with {row['case']}")
     result = {
         "suite": suite,
+        "label": label,
         "smoke": smoke,
         "rows": rows,
         "targets": getattr(module, "targets_of", targets.of_rows)(rows),
@@ -60,14 +64,10 @@ def run(suite, *, smoke=False, output=None, console=None):
     }
     if hasattr(module, "table_of"):
         console.print(module.table_of(rows))
-    else:
-        for row in rows:
-            console.print(table_of(row))
     if result["targets"]:
         console.print(targets.table(result["targets"]))
-    path = record.save(
-        result, record.folder(output, smoke) / f"bench_{suite}.json"
-    )
+    name = f"bench_{suite}_{label}" if label else f"bench_{suite}"
+    path = record.save(result, record.folder(output, smoke) / f"{name}.json")
     return result, path
 
 
@@ -97,6 +97,10 @@ def table_of(row):
             for own in ours
         ]
         table.add_row(name, median, f"{low} to {high}", *ratios)
+    limit = row["facts"].get("limit_seconds")
+    if limit:
+        shares = [f"{limit / row['sides'][own]['median']:.2f}" for own in ours]
+        table.add_row("limit of the device", f"{1e3 * limit:.3g}", "", *shares)
     return table
 
 
@@ -139,12 +143,16 @@ def main(argv=None):
     parser.add_argument("suite", choices=SUITES)
     parser.add_argument("--smoke", action="store_true", help="in seconds")
     parser.add_argument("--output", type=Path, help="folder of the result")
+    parser.add_argument("--label", help="another machine's, such as gpu")
     arguments = parser.parse_args(argv)
     # TensorFlow warns when many functions are traced, as they are here.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         _, path = run(
-            arguments.suite, smoke=arguments.smoke, output=arguments.output
+            arguments.suite,
+            smoke=arguments.smoke,
+            output=arguments.output,
+            label=arguments.label,
         )
     except ImportError as error:
         print(f"error: {error}", file=sys.stderr)

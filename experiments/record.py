@@ -20,7 +20,13 @@ PACKAGES = (
     "jax",
     "torch",
     "t3f",
+    "tensorly",
+    "tensorly-torch",
+    "tednet",
+    "tensornetwork",
     "tensorkrowch",
+    "ai-edge-litert",
+    "onnxruntime",
 )
 
 

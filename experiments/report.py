@@ -3,9 +3,13 @@
 import sys
 from pathlib import Path
 
-from . import record
+from . import guide, record
+from .markdown import table
+from .suites import planning
 
 REPORT = Path(__file__).parent / "reports" / "results.md"
+# Facts whose names have these words are told below a table.
+TOLD = ("error", "peak")
 HEAD = """# Results
 
 Drawn by `python -m experiments.report` from the files in `results`; do not
@@ -53,34 +57,68 @@ def _experiments(results):
     headings = ["experiment", "metric", "mean", "spread", "target"]
     notes = [_note(one["experiment"], one) for one in results]
     return "\n".join(
-        ["## Experiments\n", _table(headings, rows), "", *notes, ""]
+        ["## Experiments\n", table(headings, rows), "", *notes, ""]
     )
 
 
 def _suite(result):
-    rows = []
-    for row in result["rows"]:
-        for side, timing in row["sides"].items():
-            ratio = row["ratios"].get(f"{side} / ours")
-            low, high = timing["quartiles"]
-            rows.append(
-                [
-                    row["case"],
-                    side,
-                    f"{1e3 * timing['median']:.3g}",
-                    f"{1e3 * low:.3g} to {1e3 * high:.3g}",
-                    f"{ratio:.2f}" if ratio else "",
-                ]
-            )
-    headings = ["case", "side", "ms", "quartiles", "over ours"]
-    lines = [f"## Timing: {result['suite']}\n", _table(headings, rows), ""]
+    if result["suite"] == "planning":
+        headings, rows = planning.HEADINGS, planning.cells(result["rows"])
+    else:
+        headings = ["case", "side", "ms", "quartiles", "over ours"]
+        rows = [line for row in result["rows"] for line in _lines(row)]
+    title = f"## Timing: {result['suite']}"
+    if result.get("label"):
+        title += f", {result['label']}"
+    lines = [f"{title}\n"]
+    if rows:
+        lines += [table(headings, rows), ""]
     for row in result["rows"]:
         lines += [
             f"- {row['case']}: {name.replace('_', ' ')} {value:,.4g}"
             for name, value in row["facts"].items()
-            if "error" in name or "peak" in name
+            if isinstance(value, (int, float))
+            and (not row["sides"] or any(word in name for word in TOLD))
         ]
+    if result.get("targets"):
+        lines += ["", _targets(result["targets"]), ""]
     return "\n".join([*lines, _note(result["suite"], result), ""])
+
+
+def _lines(row):
+    """One line a side, and one for what the device allows."""
+    lines = []
+    for side, timing in row["sides"].items():
+        ratio = row["ratios"].get(f"{side} / ours")
+        low, high = timing["quartiles"]
+        lines.append(
+            [
+                row["case"],
+                side,
+                f"{1e3 * timing['median']:.3g}",
+                f"{1e3 * low:.3g} to {1e3 * high:.3g}",
+                f"{ratio:.2f}" if ratio else "",
+            ]
+        )
+    limit = row["facts"].get("limit_seconds")
+    if limit:
+        share = limit / row["sides"]["ours"]["median"]
+        limits = [row["case"], "limit of the device", f"{1e3 * limit:.3g}"]
+        lines.append([*limits, "", f"{share:.2f}"])
+    return lines
+
+
+def _targets(targets):
+    rows = [
+        [
+            one["what"],
+            f"{one['value']:.4g}",
+            one["bound"],
+            "met" if one["met"] else "missed",
+        ]
+        for one in targets
+    ]
+    return table(["target", "measured", "wanted", ""], rows, left=1)
 
 
 def _note(name, result):
@@ -92,12 +130,6 @@ def _note(name, result):
     )
 
 
-def _table(headings, rows):
-    rule = ["---"] * 2 + ["---:"] * (len(headings) - 2)
-    lines = [headings, rule, *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def main():
     """Entry point: writes the report.
 
@@ -106,6 +138,8 @@ def main():
     """
     REPORT.write_text(markdown(), encoding="utf-8")
     print(f"Report: {REPORT}")
+    for path in guide.write():
+        print(f"Guide: {path}")
     return 0
 
 

@@ -46,7 +46,9 @@ class Timing:
         }
 
 
-def interleave(calls, rounds=30, warmup=3, budget=10.0, slice_seconds=0.0):
+def interleave(
+    calls, rounds=30, warmup=3, budget=10.0, *, slice_seconds=0.0, least=3
+):
     """Times functions in turn, round after round.
 
     Every round calls each function once and starts with another one, so that
@@ -58,11 +60,12 @@ def interleave(calls, rounds=30, warmup=3, budget=10.0, slice_seconds=0.0):
     Args:
         calls: Mapping from a name to a function without arguments that
             returns when its work is done.
-        rounds: Most rounds to run; three are run whatever the budget.
+        rounds: Most rounds to run.
         warmup: Untimed rounds before.
         budget: Seconds after which no further round is begun.
         slice_seconds: How long a function runs when its turn comes; 0 calls
             it once.
+        least: Fewest rounds, whatever the budget.
 
     Returns:
         A dict from the names to their `Timing`.
@@ -78,7 +81,7 @@ def interleave(calls, rounds=30, warmup=3, budget=10.0, slice_seconds=0.0):
     seconds = {name: [] for name in names}
     started = perf_counter()
     for turn in range(rounds):
-        if turn >= 3 and perf_counter() - started > budget:
+        if turn >= least and perf_counter() - started > budget:
             break
         first = turn % len(names)
         for name in names[first:] + names[:first]:

@@ -16,7 +16,7 @@ def forward_call(module, x):
         A function without arguments.
     """
     torch, place = _torch()
-    x = torch.tensor(np.asarray(x), device=place)
+    x = torch.tensor(np.ascontiguousarray(x), device=place)
     module = module.to(place).eval()
 
     def call():
@@ -40,8 +40,8 @@ def step_call(module, x, y):
         A function without arguments.
     """
     torch, place = _torch()
-    x = torch.tensor(np.asarray(x), device=place)
-    y = torch.tensor(np.asarray(y), device=place)
+    x = torch.tensor(np.ascontiguousarray(x), device=place)
+    y = torch.tensor(np.ascontiguousarray(y), device=place)
     module = module.to(place).train()
     optimizer = torch.optim.Adam(module.parameters())
 

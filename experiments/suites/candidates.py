@@ -10,8 +10,7 @@ from tensornet_keras import contraction
 from tensornet_keras.contraction import execute
 
 from ..timing import Timing, interleave
-from .layers import SLICE, quickest
-from .sides import forward
+from .layers import SLICE, layer_call
 
 # How many candidates are timed, those predicted to be the fastest, and how
 # many of them are timed at length.
@@ -82,14 +81,15 @@ def timed(layer, x, chosen, smoke):
         What was `Found`.
     """
     plans = several(x.shape, chosen, 3 if smoke else TRIED)
-    sides = {
-        number: forward(Planned(layer, plan), x)
+    # One way to compile for all, that in which `autotune` has timed them.
+    calls = {
+        number: layer_call(Planned(layer, plan), x)
         for number, plan in enumerate(plans)
     }
-    calls, _ = quickest(sides, smoke)
     trial = interleave(calls, rounds=3 if smoke else 9, budget=2.0)
     ranked = sorted(trial, key=lambda number: trial[number].median)
-    names = {name: plans.index(plan) for name, plan in chosen.items()}
+    places = {_key(plan): number for number, plan in enumerate(plans)}
+    names = {name: places[_key(plan)] for name, plan in chosen.items()}
     finalists = [n for n in ranked[:FINALISTS] if n not in names.values()]
     names |= {f"candidate {number}": number for number in finalists}
     distinct = dict.fromkeys(names.values())
@@ -127,10 +127,12 @@ def several(shape, chosen, most):
     ]
     others.sort(key=lambda plan: plan.seconds_at(batch))
     rebuilt = [plan for plan in others if plan.rebuilds]
-    plans = list(dict.fromkeys(chosen.values()))
-    known = {(plan.steps, plan.tiles) for plan in plans}
-    for plan in [*rebuilt[:1], *others[:most]]:
-        if (plan.steps, plan.tiles) not in known:
-            known.add((plan.steps, plan.tiles))
-            plans.append(plan)
-    return plans
+    found = {}
+    for plan in [*chosen.values(), *rebuilt[:1], *others[:most]]:
+        found.setdefault(_key(plan), plan)
+    return list(found.values())
+
+
+def _key(plan):
+    """What a plan does, whatever it was chosen over."""
+    return plan.steps, plan.tiles

@@ -23,6 +23,7 @@ FAMILY = ((8, 8, 8, 8), (8, 8, 8, 8))
 SMALL = ((7, 4, 7, 4), (5, 5, 5, 5))
 LOOP = "core by core"
 FROZEN = "ours, frozen"
+MODES = ("input_modes", "output_modes")
 
 
 @dataclass(frozen=True)
@@ -141,20 +142,22 @@ def facts(ours, input_shape, output_shape, smoke, training=False):
         A dict of plain data.
     """
     bound = ours.format
-    plan = ours.plan(input_shape)
+    plan = ours.plan(input_shape, training=training)
     moved = math.prod(input_shape) + math.prod(output_shape)
     device = limits.measured(smoke)
-    # A step multiplies three times as often, and Adam reads and writes the
-    # weights, their slopes and two slots.
-    often, copies = (3, 7) if training else (1, 1)
+    # A step multiplies three times as often and has slopes of the input and
+    # the output; Adam reads and writes the weights, slopes and two slots.
+    often, moves, copies = (3, 2, 7) if training else (1, 1, 1)
 
     def least(multiply_adds, weights):
-        numbers = often * moved + copies * weights
+        numbers = moves * moved + copies * weights
         return device.seconds(often * multiply_adds, 4 * numbers)
 
     windows = math.prod(output_shape[1:-1])
     dense_adds = output_shape[0] * windows * bound.dense_params
     return {
+        "layer": f"{_joined(input_shape[1:])} to {_joined(output_shape[1:])}",
+        "modes": [getattr(bound, side, None) for side in MODES],
         "batch": input_shape[0],
         "rank": max(bound.rank, default=1),
         "format": bound.name,
@@ -166,3 +169,7 @@ def facts(ours, input_shape, output_shape, smoke, training=False):
         "limit_seconds_dense": least(dense_adds, bound.dense_params),
         "limits": device.to_dict(),
     }
+
+
+def _joined(shape):
+    return " x ".join(map(str, shape))

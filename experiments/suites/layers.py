@@ -131,7 +131,7 @@ def quickest(sides, smoke=False):
     }
     if trial:
         timings = interleave(
-            trial, rounds=3 if smoke else 9, warmup=1, budget=5.0
+            trial, rounds=2 if smoke else 9, warmup=1, budget=5.0, least=1
         )
     calls, taken = {}, {}
     for name, side in sides.items():

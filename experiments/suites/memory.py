@@ -87,7 +87,7 @@ def _forward_row(case, batch):
 def _step_row(case, batch):
     inputs, units = case.sizes
     ours = case.layer()
-    plan = ours.plan((batch, inputs))
+    plan = ours.plan((batch, inputs), training=True)
     facts = {
         "batch": batch,
         "plan": str(plan),

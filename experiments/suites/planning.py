@@ -24,6 +24,15 @@ ROUNDS, BUDGET = 30, 2.0
 # A frozen layer that looks slower than this is measured again, for longer.
 SUSPECT, LONGER = 1.15, 5
 AGAIN = "again"
+HEADINGS = (
+    "layer",
+    "frozen over dense",
+    "A/A",
+    "step over best rival",
+    "A/A",
+    "regret",
+    "tuned",
+)
 
 
 def run(smoke):
@@ -113,14 +122,15 @@ def _step(side, x, y):
 def _regret_row(title, case, x, facts, smoke):
     layer = case.layer()
     plans = {"ours": layer.plan(case.input_shape)}
-    if hasattr(tk, "autotune"):
-        model = one_layer(layer, case.input_shape[1:])
-        tk.autotune(model, batch_size=case.input_shape[0])
-        plans["ours, tuned"] = layer.plan(case.input_shape)
+    machine = plans["ours"].machine
+    model = one_layer(layer, case.input_shape[1:])
+    tk.autotune(model, batch_size=case.input_shape[0], again=True)
+    plans["ours, tuned"] = layer.plan(case.input_shape)
     found = candidates.timed(layer, x, plans, smoke)
     row = compared(f"{title}, plan", found.timings, tuple(plans), facts)
     row["facts"] |= {
         "kind": "regret",
+        "machine": str(machine),
         "plans": found.titles,
         "trial_seconds": found.trial,
     }
@@ -202,26 +212,35 @@ def table_of(rows):
         A `rich.table.Table`.
     """
     table = Table(title="planning")
-    headings = (
-        "layer",
-        "frozen over dense",
-        "A/A",
-        "step over best rival",
-        "A/A",
-        "regret",
-        "tuned",
-    )
-    for heading in headings:
+    for heading in HEADINGS:
         table.add_column(heading)
-    for frozen_, step_, regret in zip(*[iter(rows)] * 3, strict=True):
-        one, two, three = (row["facts"] for row in (frozen_, step_, regret))
-        table.add_row(
-            frozen_["case"].removesuffix(", frozen"),
-            f"{one['ratio']:.2f}",
-            f"{one['noise']:.2f}",
-            f"{two['ratio']:.2f} ({two['best']})",
-            f"{two['noise']:.2f}",
-            f"{three['regret_ours']:.2f}",
-            f"{three.get('regret_ours, tuned', float('nan')):.2f}",
-        )
+    for line in cells(rows):
+        table.add_row(*line)
     return table
+
+
+def cells(rows):
+    """One line a layer, as texts under `HEADINGS`.
+
+    Args:
+        rows: The rows of `run`.
+
+    Returns:
+        A list of lists.
+    """
+    lines = []
+    for kinds in zip(*[iter(rows)] * 3, strict=True):
+        still, moving, regret = (row["facts"] for row in kinds)
+        tuned = regret.get("regret_ours, tuned")
+        lines.append(
+            [
+                kinds[0]["case"].removesuffix(", frozen"),
+                f"{still['ratio']:.2f}",
+                f"{still['noise']:.2f}",
+                f"{moving['ratio']:.2f} ({moving['best']})",
+                f"{moving['noise']:.2f}",
+                f"{regret['regret_ours']:.2f}",
+                f"{tuned:.2f}" if tuned else "",
+            ]
+        )
+    return lines

@@ -77,8 +77,6 @@ def frozen_model(model, batch):
     Returns:
         A Keras model.
     """
-    if not hasattr(tk, "freeze"):
-        return model
     return tk.freeze(model, batch_size=batch)
 
 
