@@ -13,6 +13,7 @@ import math
 
 import numpy as np
 import opt_einsum
+from scipy.linalg.lapack import dposv
 
 from tensornet_keras.decomposition.decomposition import Target
 from tensornet_keras.decomposition.passes import passed
@@ -229,7 +230,12 @@ def _solved(normal: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Solutions of symmetric systems, with a small ridge."""
     trace = np.trace(normal, axis1=-2, axis2=-1)[..., None, None]
     ridge = np.where(trace > 0.0, RIDGE * trace, 1.0)
-    return np.linalg.solve(normal + ridge * np.eye(normal.shape[-1]), right)
+    normal = normal + ridge * np.eye(normal.shape[-1])
+    if normal.ndim == 2:
+        _, solution, failed = dposv(normal, right)
+        if not failed:
+            return solution
+    return np.linalg.solve(normal, right)
 
 
 def _copied(label: str, copy: int) -> str:

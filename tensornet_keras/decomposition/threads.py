@@ -3,8 +3,8 @@
 The threads of OpenBLAS wait by spinning. A decomposition is a long row of
 short products: shared between threads they gain nothing on an idle machine,
 and on a busy one, where every wait costs a time slice, they took ten times as
-long. NumPy has no switch for it; threadpoolctl has one and is used where it is
-installed. Long thin products go row by row to threads that sleep between them.
+long. NumPy has no switch for it; threadpoolctl has one. Long thin products go
+row by row to threads that sleep between them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 # Products with a shorter side of at least this are worth two threads.
 LEAST_SHARED_SIDE = 1024
@@ -38,11 +39,10 @@ def threads_for(side: int):
     Returns:
         The context; it yields whether BLAS is held to one thread.
     """
-    controller = None if side >= LEAST_SHARED_SIDE else _controller()
-    if controller is None:
+    if side >= LEAST_SHARED_SIDE:
         yield False
         return
-    with _LOCK, controller.limit(limits=1, user_api="blas"):
+    with _LOCK, _controller().limit(limits=1, user_api="blas"):
         yield True
 
 
@@ -93,9 +93,6 @@ def _cores() -> int:
 
 
 @functools.cache
-def _controller():
-    try:
-        from threadpoolctl import ThreadpoolController
-    except ImportError:
-        return None
+def _controller() -> ThreadpoolController:
+    """The BLAS libraries that are loaded by now, NumPy's and SciPy's."""
     return ThreadpoolController()

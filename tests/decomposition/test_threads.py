@@ -1,16 +1,14 @@
-import sys
-
 import numpy as np
 import pytest
+import threadpoolctl
 
 from tensornet_keras.decomposition import threads
 
 
 def blas_threads():
-    control = pytest.importorskip("threadpoolctl")
     return [
         library["num_threads"]
-        for library in control.threadpool_info()
+        for library in threadpoolctl.threadpool_info()
         if library["user_api"] == "blas"
     ]
 
@@ -26,16 +24,6 @@ def test_large_products_keep_their_threads():
     before = blas_threads()
     with threads.threads_for(4096):
         assert blas_threads() == before
-
-
-def test_without_threadpoolctl_nothing_is_limited(monkeypatch):
-    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
-    threads._controller.cache_clear()
-    try:
-        with threads.threads_for(8):
-            assert np.ones((2, 2)).sum() == 4.0
-    finally:
-        threads._controller.cache_clear()
 
 
 @pytest.mark.parametrize("rows", [1, 3, 1000])
@@ -54,7 +42,6 @@ def test_a_product_in_parts_is_the_product(monkeypatch, rows, transposed):
 
 
 def test_long_products_are_shared_and_short_ones_are_not(monkeypatch):
-    pytest.importorskip("threadpoolctl")
     monkeypatch.setattr(threads, "LEAST_SHARED_WORK", 2**12)
     monkeypatch.setattr(threads, "_cores", lambda: 2)
     tasks = []
