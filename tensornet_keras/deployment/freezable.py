@@ -22,8 +22,9 @@ _KNOWN = (
     *(layers.TTDense, layers.TTConv1D, layers.TTConv2D, layers.TTConv3D),
     *_TENSOR_LAYERS,
 )
-# Arguments of the factorized layers that frozen ones have too.
-_KEPT = {"planning_batch", "deduplicate"}
+# Arguments of the factorized layers that frozen ones have too; what a plan is
+# made for is not among them, for there is one plan.
+_KEPT = {"deduplicate"}
 # Arguments that speak of training the cores.
 _OF_TRAINING = {
     *("kernel_regularizer", "recurrent_regularizer"),

@@ -190,6 +190,7 @@ def test_nothing_is_done_among_the_weights():
         plan = layer.plan((batch, WIDE))
         assert not any(step.weight_only for step in plan.steps)
     assert layer.name == "wide"
+    assert layer.planning_batch is None
     assert type(layer) is tk.layers.FactorizedDense
 
 
