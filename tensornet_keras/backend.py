@@ -1,9 +1,9 @@
 """The only place that asks which Keras backend runs."""
 
-import contextlib
 import inspect
 
 import keras
+import numpy as np
 
 _TENSORFLOWS_FUNCTIONS = "tensorflow.python.eager.polymorphic_function"
 
@@ -173,7 +173,6 @@ def numbers_at_hand(tensor):
         return tensor.numpy() if eager and "CPU" in tensor.device else None
     if name() == "jax":
         import jax
-        import numpy as np
 
         traced = isinstance(tensor, jax.core.Tracer)
         near = not traced and jax.default_backend() == "cpu"
@@ -188,74 +187,38 @@ def numbers_at_hand(tensor):
 
 
 def numbers_of(variable):
-    """A variable's numbers as a NumPy array, not copied where that is safe.
+    """A variable's numbers as an array to read from, not copied where safe.
 
-    A large kernel is copied twice, and in seconds, by Keras' own way to
-    NumPy.
+    Keras' own way to NumPy copies a large kernel twice, in seconds. Only on
+    PyTorch does the array change with the variable.
 
     Args:
         variable: A Keras variable.
-
-    Returns:
-        An array to read from at once: TensorFlow and JAX keep its numbers
-        for as long as it lives, PyTorch writes new ones into them.
-
-    Example:
-        >>> import keras
-        >>> from tensornet_keras import backend
-        >>> backend.numbers_of(keras.Variable([1.0, 2.0])).tolist()
-        [1.0, 2.0]
     """
-    import numpy as np
-
+    if variable.dtype == "bfloat16":
+        return keras.ops.convert_to_numpy(variable)
     if name() == "torch":
-        return _numbers_of_torch(variable)
-    if name() == "tensorflow":
+        return variable.value.detach().cpu().numpy()
+    if name() == "tensorflow" and variable.dtype in ("float32", "float64"):
         import tensorflow as tf
 
         value = tf.convert_to_tensor(variable.value)
-        if "CPU" in value.device and value.dtype in (tf.float32, tf.float64):
+        if "CPU" in value.device:
             return np.asarray(memoryview(value)).reshape(value.shape)
-        return value.numpy()
     return np.asarray(variable)
 
 
-def _numbers_of_torch(variable):
-    value = variable.value.detach()
-    if value.device.type == "cpu" and value.is_floating_point():
-        with contextlib.suppress(TypeError):
-            # NumPy has no bfloat16.
-            return value.numpy()
-    return keras.ops.convert_to_numpy(variable)
-
-
 def copied(variable):
-    """A variable's numbers for another variable of its own.
+    """A variable's numbers as a tensor to assign to another variable.
 
-    TensorFlow shares them between the two until one of them changes. JAX
-    would hand over the memory of both to a compiled training step; there it
-    is a copy. PyTorch copies them when they are assigned.
+    TensorFlow shares them until one changes; a training step of JAX takes over
+    the memory of its variables.
 
     Args:
         variable: A Keras variable.
-
-    Returns:
-        A tensor to assign to the other variable.
-
-    Example:
-        >>> import keras
-        >>> from tensornet_keras import backend
-        >>> ours, theirs = keras.Variable([0.0]), keras.Variable([1.0])
-        >>> _ = ours.assign(backend.copied(theirs))
-        >>> backend.numbers_of(ours).tolist()
-        [1.0]
     """
     value = keras.ops.convert_to_tensor(variable)
-    if name() == "jax":
-        import jax.numpy as jnp
-
-        return jnp.copy(value)
-    return value
+    return value.copy() if name() == "jax" else value
 
 
 def unique(values, size):

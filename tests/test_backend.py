@@ -37,7 +37,7 @@ def test_an_accelerator_has_a_name_and_a_cpu_has_none():
 @pytest.mark.parametrize("shape", [(), (0, 3), (2, 3)])
 def test_numbers_of_a_variable_are_those_of_keras(shape, dtype):
     values = np.arange(np.prod(shape, dtype=int)).reshape(shape)
-    variable = keras.Variable(values, dtype=dtype)
+    variable = keras.Variable(values, dtype=dtype, trainable=False)
     found = backend.numbers_of(variable)
     expected = keras.ops.convert_to_numpy(variable)
     assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
