@@ -276,8 +276,14 @@ def _runner(layer, shape, option: Option) -> Callable:
         twin = freezable.frozen_twin(layer, option.kernels)
         with starting_from_zeros() as start_from_zeros:
             start_from_zeros(twin)
-            twin.build((None, *shape[1:]))
+            # A loop that keeps its state has its batch size from the start.
+            fixed = shape[0] if getattr(layer, "stateful", False) else None
+            twin.build((fixed, *shape[1:]))
         freezable.fill(twin, layer, option.kernels)
+        # An activation that is a layer may be built by the first call only.
+        small = (fixed or 1, *shape[1:])
+        for inputs, arguments in freezable.random_inputs(layer, small):
+            twin(inputs, **arguments)
     weights = (twin.trainable_variables, twin.non_trainable_variables)
     weights = [[variable.value for variable in each] for each in weights]
 

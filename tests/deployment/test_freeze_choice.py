@@ -71,6 +71,25 @@ def test_an_unknown_batch_is_timed_at_several(monkeypatch):
     assert [set(batches) for batches in seen] == [{1}, {32}, {1024}]
 
 
+def test_an_activation_that_is_a_layer_is_timed_and_kept():
+    relu = keras.layers.PReLU(alpha_initializer="ones")
+    model = wide_model(activation=relu)
+    frozen, report = tk.freeze(model, 1, return_report=True)
+    assert report.rows[0].measured_ms > 0
+    assert_same(frozen, model, random_array((2, WIDE)))
+
+
+def test_a_loop_that_keeps_its_state_is_timed_at_its_batch():
+    inputs = keras.Input(batch_shape=(4, 5, 10))
+    train = tk.formats.TensorTrain(rank=2)
+    outputs = tk.layers.FactorizedLSTM(6, train, stateful=True)(inputs)
+    model = keras.Model(inputs, outputs)
+    frozen, report = tk.freeze(model, 4, return_report=True)
+    assert report.rows[0].measured_ms > 0
+    for seed in range(3):
+        assert_same(frozen, model, random_array((4, 5, 10), seed))
+
+
 def test_equal_layers_are_timed_once(monkeypatch):
     calls = []
     timed = times(1.0, 2.0, 2.0)
