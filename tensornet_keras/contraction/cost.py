@@ -200,7 +200,8 @@ def _matmul(stack, rows, contracted, columns, machine, lone=True) -> float:
     numbers = stack * (short * long + contracted * long)
     numbers += (1 if lone else stack) * contracted * short
     traffic = _traffic(numbers * machine.itemsize, machine)
-    overhead = machine.stacked * stack if stack > 1 else 0.0
+    # A stack is shared out between processors, which is a start of its own.
+    overhead = machine.launch + machine.stacked * stack if stack > 1 else 0.0
     return max(arithmetic, traffic) + overhead
 
 

@@ -126,9 +126,10 @@ class Run:
         """What one step makes of the values that it reads."""
         if isinstance(step, Matmul):
             left, right = self._same_type(values, step)
-            left = ops.reshape(left, self.shape(step.left))
-            right = ops.reshape(right, self.shape(step.right))
-            return ops.matmul(left, right)
+            shapes = _without_lone_stacks(
+                self.shape(step.left), self.shape(step.right)
+            )
+            return ops.matmul(*map(ops.reshape, (left, right), shapes))
         if isinstance(step, Convolve):
             return self._convolve(step, *self._same_type(values, step))
         if isinstance(step, Gather):
@@ -214,6 +215,16 @@ class Run:
                 for a, b in zip(after, before, strict=True)
             ],
         )
+
+
+def _without_lone_stacks(*shapes) -> list[tuple]:
+    """Shapes of two matrices where those of a stack of one were given.
+
+    A stack takes TensorFlow longer to start, whatever it holds.
+    """
+    if all(len(shape) < 3 or shape[0] == 1 for shape in shapes):
+        return [shape[-2:] for shape in shapes]
+    return list(shapes)
 
 
 def _known_product(sizes) -> int | None:
