@@ -52,6 +52,20 @@ def positive_integer(value, name: str) -> int:
     return int(value)
 
 
+def positive_integer_or_none(value, name: str) -> int | None:
+    """A whole number of 1 or more, or `None` where it is left open.
+
+    Args:
+        value: What was passed.
+        name: Name of the argument.
+
+    Raises:
+        TypeError: If it is neither.
+        ValueError: If it is below 1.
+    """
+    return None if value is None else positive_integer(value, name)
+
+
 def seed(value, name: str = "seed") -> int:
     """`value` as an int of at least 0."""
     if not is_integer(value) or value < 0:

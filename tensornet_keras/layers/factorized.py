@@ -22,7 +22,11 @@ from tensornet_keras import validation
 from tensornet_keras.contraction import Plan
 from tensornet_keras.contraction.execute import dense_kernel, execute
 from tensornet_keras.layers import planning
-from tensornet_keras.layers.arguments import refuse, trainable_format
+from tensornet_keras.layers.arguments import (
+    refuse,
+    refuse_quantized,
+    trainable_format,
+)
 from tensornet_keras.layers.initializers import (
     check_initializer,
     holding,
@@ -104,12 +108,7 @@ class FactorizedLayer(keras.layers.Layer):
     ):
         refuse(kwargs)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        if self.dtype_policy.quantization_mode is not None:
-            raise ValueError(
-                "A factorized layer cannot run under a quantized dtype "
-                f"policy. Received: dtype={self.dtype_policy.name!r}. "
-                "Use a float policy, and quantize on export."
-            )
+        refuse_quantized(self.dtype_policy)
         self.format = trainable_format(format)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
@@ -119,14 +118,12 @@ class FactorizedLayer(keras.layers.Layer):
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
         self.bias_constraint = constraints.get(bias_constraint)
-        if planning_batch is not None:
-            planning_batch = validation.positive_integer(
-                planning_batch, "planning_batch"
-            )
-        self.planning_batch = planning_batch
-        if max_memory is not None:
-            max_memory = validation.positive_integer(max_memory, "max_memory")
-        self.max_memory = max_memory
+        self.planning_batch = validation.positive_integer_or_none(
+            planning_batch, "planning_batch"
+        )
+        self.max_memory = validation.positive_integer_or_none(
+            max_memory, "max_memory"
+        )
         self.tuned_plans = planning.checked_plans(tuned_plans)
         self.bond_dropout = validation.share(bond_dropout, "bond_dropout")
         self.rank_penalty = validation.non_negative(

@@ -1,4 +1,3 @@
-import dataclasses
 import os
 from importlib import util
 
@@ -9,10 +8,8 @@ from keras import layers
 
 import tensornet_keras as tk
 from tensornet_keras import backend
-from tensornet_keras.contraction import candidates
 from tensornet_keras.deployment import ExportError, ExportReport
 from tensornet_keras.deployment.export import FORMATS
-from tensornet_keras.layers import factorized, planning
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow",
@@ -332,28 +329,3 @@ def test_other_backends_are_refused(model, tmp_path, monkeypatch):
     monkeypatch.setattr(backend, "name", lambda: "jax")
     with pytest.raises(ExportError, match="KERAS_BACKEND='jax'"):
         export(model, tmp_path, "onnx")
-
-
-@EVERY_FORMAT
-def test_a_graph_that_leaves_tensorflow_has_one_plan(
-    monkeypatch, tmp_path, format
-):
-    layer = tk.layers.TTDense(64, 4, (4, 4, 4), (4, 4, 4))
-    layer.build((None, 64))
-    plans = candidates(layer.format.network)
-    small, large = plans[0], plans[-1]
-    two = dataclasses.replace(small, beyond=(2, large))
-    monkeypatch.setattr(planning, "plan_for", lambda *_, **__: two)
-    taken = []
-    execute = factorized.execute
-
-    def recorded(plan, inputs, *arguments):
-        if inputs.shape[0] is None:
-            taken.append(plan.title)
-        return execute(plan, inputs, *arguments)
-
-    model = keras.Sequential([keras.Input((64,)), layer])
-    monkeypatch.setattr(factorized, "execute", recorded)
-    export(model, tmp_path, format)
-    assert small.title in taken
-    assert (large.title in taken) == (format == "tf_saved_model")

@@ -1,0 +1,39 @@
+import dataclasses
+
+import keras
+import pytest
+
+import tensornet_keras as tk
+from tensornet_keras.contraction import candidates
+from tensornet_keras.deployment.export import FORMATS
+from tensornet_keras.layers import factorized, planning
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="models are exported on the TensorFlow backend",
+)
+@pytest.mark.parametrize("format", sorted(FORMATS))
+def test_a_graph_that_leaves_tensorflow_has_one_plan(
+    monkeypatch, tmp_path, format
+):
+    layer = tk.layers.TTDense(64, 4, (4, 4, 4), (4, 4, 4))
+    layer.build((None, 64))
+    plans = candidates(layer.format.network)
+    small, large = plans[0], plans[-1]
+    two = dataclasses.replace(small, beyond=(2, large))
+    monkeypatch.setattr(planning, "plan_for", lambda *_, **__: two)
+    taken = []
+    execute = factorized.execute
+
+    def recorded(plan, inputs, *arguments):
+        if inputs.shape[0] is None:
+            taken.append(plan.title)
+        return execute(plan, inputs, *arguments)
+
+    model = keras.Sequential([keras.Input((64,)), layer])
+    monkeypatch.setattr(factorized, "execute", recorded)
+    path = tmp_path / f"model{FORMATS[format].suffix}"
+    tk.export(model, path, format=format)
+    assert small.title in taken
+    assert (large.title in taken) == (format == "tf_saved_model")
