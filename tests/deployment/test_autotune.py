@@ -8,7 +8,7 @@ import pytest
 
 import tensornet_keras as tk
 from tensornet_keras.contraction import devices, store
-from tensornet_keras.deployment.tuning_report import Timing, TuningRow
+from tensornet_keras.deployment.tuning_report import Timing
 
 FORMAT = tk.formats.TensorTrain(2, (4, 4), (4, 4))
 # The verb has the name of its module.
@@ -307,13 +307,6 @@ def test_the_report_is_a_table_and_plain_data(tmp_path):
     assert row["timings"][0]["measured"] == 1.0
     with pytest.raises(ValueError, match="folder"):
         report.save(tmp_path / "missing" / "report.json")
-
-
-def test_a_row_knows_what_it_gained():
-    slow = Timing("slow", (0, 1), 1, 1.0, 3.0)
-    fast = Timing("fast", (1, 0), 4, 2.0, 1.5)
-    row = TuningRow(("layer",), key(8), (slow, fast))
-    assert (row.chosen, row.default, row.speed_up) == (fast, slow, 2.0)
 
 
 def test_no_model_is_refused():
