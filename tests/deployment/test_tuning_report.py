@@ -4,5 +4,5 @@ from tensornet_keras.deployment.tuning_report import Timing, TuningRow
 def test_a_row_knows_what_it_gained():
     slow = Timing("slow", (0, 1), 1, 1.0, 3.0)
     fast = Timing("fast", (1, 0), 4, 2.0, 1.5)
-    row = TuningRow(("layer",), key(8), (slow, fast))
+    row = TuningRow(("layer",), "cpu/batch-8", (slow, fast))
     assert (row.chosen, row.default, row.speed_up) == (fast, slow, 2.0)
