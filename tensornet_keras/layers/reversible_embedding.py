@@ -92,14 +92,14 @@ class FactorizedReversibleEmbedding(FactorizedEmbedding):
         cap = self.logit_soft_cap
         return ops.multiply(ops.tanh(ops.divide(logits, cap)), cap)
 
-    def plan(self, input_shape=None, training=False, reverse=False) -> Plan:
+    def plan(self, input_shape=None, reverse=False, training=False) -> Plan:
         """The plan by which the layer contracts its input; prints.
 
         Args:
             input_shape: Shape of the input, as in `FactorizedLayer.plan`.
-            training: Whether gradients are wanted.
             reverse: Whether the input is hidden states, of which the shape
                 must be given.
+            training: Whether gradients are wanted.
 
         Returns:
             The plan.
