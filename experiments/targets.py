@@ -14,12 +14,7 @@ def at_least(what, value, bound):
     Returns:
         A dict of plain data.
     """
-    return {
-        "what": what,
-        "value": value,
-        "bound": f"at least {bound:.4g}",
-        "met": bool(value >= bound),
-    }
+    return _target(what, value, f"at least {bound:.4g}", value >= bound)
 
 
 def at_most(what, value, bound):
@@ -33,12 +28,11 @@ def at_most(what, value, bound):
     Returns:
         A dict of plain data.
     """
-    return {
-        "what": what,
-        "value": value,
-        "bound": f"at most {bound:.4g}",
-        "met": bool(value <= bound),
-    }
+    return _target(what, value, f"at most {bound:.4g}", value <= bound)
+
+
+def _target(what, value, bound, met):
+    return {"what": what, "value": value, "bound": bound, "met": bool(met)}
 
 
 def of_rows(rows):

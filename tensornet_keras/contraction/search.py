@@ -74,12 +74,16 @@ def sweeps(network: TensorNetwork) -> Iterator[tuple[str, Order]]:
 def meetings(network: TensorNetwork) -> Iterator[tuple[str, Order]]:
     """Every grouping into three runs, met from both ends before the middle.
 
+    Longer chains have sweeps enough: for them there are none.
+
     Args:
         network: The network to contract.
 
     Yields:
         A title such as `"both ends 2-1-3, last core first"` and an order.
     """
+    if len(network.cores) > MOST_CORES_FOR_ALL_SWEEPS:
+        return
     for title, order in sweeps(network):
         if len(order) == 3:
             end, middle, other = order

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from dataclasses import dataclass
 
 import rich.box
@@ -11,12 +10,11 @@ import rich.console
 import rich.table
 from rich.markup import escape
 
-from tensornet_keras import validation, writing
+from tensornet_keras import reporting
 from tensornet_keras.formats import Format
 
 REPLACED = "replaced"
 KEPT = "kept"
-WIDTH = 120
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ class LayerRow:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(reporting.Report):
     """What a conversion did, layer by layer; prints as a table.
 
     Args:
@@ -167,23 +165,6 @@ class Report:
             "compression": self.compression,
             "layers": [dataclasses.asdict(row) for row in self.rows],
         }
-
-    def save(self, path) -> None:
-        """Writes the report as a JSON file.
-
-        Args:
-            path: Where to write; a file that is there is replaced.
-
-        Raises:
-            ValueError: If the folder is missing or cannot be written.
-        """
-        path = validation.writable_file(path, overwrite=True)
-        writing.json_file(path, self.to_dict())
-
-    def __str__(self) -> str:
-        text = io.StringIO()
-        rich.console.Console(file=text, width=WIDTH).print(self.table())
-        return text.getvalue()
 
 
 def _cells(row: LayerRow) -> list[str]:

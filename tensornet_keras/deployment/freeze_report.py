@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from dataclasses import dataclass
+from typing import ClassVar
 
 import rich.box
 import rich.console
 import rich.table
 from rich.markup import escape
 
-from tensornet_keras import validation, writing
+from tensornet_keras import reporting
 
-WIDTH = 130
 _UNKNOWN = "–"
 
 
@@ -50,7 +49,7 @@ class FrozenRow:
 
 
 @dataclass(frozen=True)
-class FreezeReport:
+class FreezeReport(reporting.Report):
     """What freezing did, layer by layer; prints as a table.
 
     Args:
@@ -61,6 +60,8 @@ class FreezeReport:
         params_before: Parameters of the whole source model.
         params_after: Parameters of the whole frozen model.
     """
+
+    width: ClassVar[int] = 130
 
     model: str
     batch_size: int | None
@@ -100,23 +101,6 @@ class FreezeReport:
     def to_dict(self) -> dict:
         """The report as plain data."""
         return dataclasses.asdict(self)
-
-    def save(self, path) -> None:
-        """Writes the report as a JSON file.
-
-        Args:
-            path: Where to write; a file that is there is replaced.
-
-        Raises:
-            ValueError: If the folder is missing or cannot be written.
-        """
-        path = validation.writable_file(path, overwrite=True)
-        writing.json_file(path, self.to_dict())
-
-    def __str__(self) -> str:
-        text = io.StringIO()
-        rich.console.Console(file=text, width=WIDTH).print(self.table())
-        return text.getvalue()
 
 
 def _cells(row: FrozenRow) -> list[str]:

@@ -112,7 +112,7 @@ class Candidate:
         peak = max(
             plan.peak_bytes_at(plan.batch or BATCHES[-1]) for plan in self.plans
         )
-        return self.numbers * self.plans[0].machine.itemsize + peak
+        return self.numbers * int(self.plans[0].machine.itemsize) + peak
 
     def seconds_at(self, batch: int) -> float:
         """Predicted time of all meetings.

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from dataclasses import dataclass
+from typing import ClassVar
 
 import rich.box
 import rich.console
 import rich.table
 from rich.markup import escape
 
-from tensornet_keras import validation, writing
-
-WIDTH = 140
+from tensornet_keras import reporting
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class TuningRow:
 
 
 @dataclass(frozen=True)
-class TuningReport:
+class TuningReport(reporting.Report):
     """What an autotuning found, shape by shape; prints as a table.
 
     Args:
@@ -78,6 +76,8 @@ class TuningReport:
         foreign: `(path, key)` of plans that layers hold for another device
             or backend. They stay in the layers, and are ignored here.
     """
+
+    width: ClassVar[int] = 140
 
     model: str
     rows: tuple[TuningRow, ...]
@@ -119,30 +119,20 @@ class TuningReport:
             "foreign": [list(pair) for pair in self.foreign],
         }
 
-    def save(self, path) -> None:
-        """Writes the report as a JSON file.
+    def print_to(self, console: rich.console.Console) -> None:
+        """Prints the table, and below it what was left out.
 
         Args:
-            path: Where to write; a file that is there is replaced.
-
-        Raises:
-            ValueError: If the folder is missing or cannot be written.
+            console: Where to print.
         """
-        path = validation.writable_file(path, overwrite=True)
-        writing.json_file(path, self.to_dict())
-
-    def __str__(self) -> str:
-        text = io.StringIO()
-        console = rich.console.Console(file=text, width=WIDTH)
         if self.rows:
-            console.print(self.table())
+            super().print_to(console)
         for path, reason in self.skipped:
             console.print(escape(f"{path}: {reason}"))
         for path, key in self.foreign:
             console.print(
                 escape(f"{path}: ignored a plan of another device, {key}")
             )
-        return text.getvalue()
 
 
 def _cells(row: TuningRow, model: str) -> list[str]:

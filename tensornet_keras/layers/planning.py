@@ -16,9 +16,12 @@ from keras import ops
 from tensornet_keras import backend, validation
 from tensornet_keras.contraction import Plan, devices, plan_for, plan_of
 from tensornet_keras.contraction.plan import INFERENCE, TRAINING
+from tensornet_keras.contraction.search import BATCHES
 from tensornet_keras.contraction.trees import as_order
 from tensornet_keras.network import TensorNetwork
 
+# The batch that an unknown one must not exceed a memory at.
+MOST = BATCHES[-1]
 _BRANCHES = contextvars.ContextVar("branches", default=True)
 
 
@@ -62,7 +65,7 @@ def chosen(
     key = devices.tuning_key(batch, layer.compute_dtype, mode)
     tuned = layer.tuned_plans.get(key)
     if tuned is not None and tunable and not rebuild_only:
-        return plan_of(
+        plan = plan_of(
             network,
             as_order(tuned["order"]),
             batch,
@@ -72,6 +75,10 @@ def chosen(
             mode=mode,
             machine=machine,
         )
+        # A size of the same name may be larger than the one that was timed.
+        bound = layer.max_memory
+        if bound is None or plan.peak_bytes_at(batch or MOST) <= bound:
+            return plan
     return plan_for(
         network,
         batch,

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from tensornet_keras import model_inputs, validation, writing
+from tensornet_keras import model_inputs, reporting, validation
 from tensornet_keras.profiling import multiply_adds
 from tensornet_keras.profiling.calls import recorded
 from tensornet_keras.profiling.timing import median_seconds
@@ -40,7 +40,7 @@ class ProfileRow:
 
 
 @dataclass(frozen=True)
-class Profile:
+class Profile(reporting.Report):
     """What a model costs, layer by layer and as a whole.
 
     Print it to read it as a table. `model_seconds` is measured on the whole
@@ -109,24 +109,6 @@ class Profile:
             "uncounted": self.uncounted,
             "layer_seconds": self.layer_seconds,
         }
-
-    def save(self, path) -> None:
-        """Writes the profile as JSON.
-
-        Args:
-            path: Where to write; a file that is there is replaced.
-
-        Raises:
-            ValueError: If the folder is missing or cannot be written.
-        """
-        path = validation.writable_file(path, overwrite=True)
-        writing.json_file(path, self.to_dict())
-
-    def __str__(self) -> str:
-        console = Console(width=120)
-        with console.capture() as capture:
-            console.print(self.table())
-        return capture.get()
 
 
 def profile(model, batch_size=1, *, sample=None) -> Profile:

@@ -70,15 +70,15 @@ def test_a_product_and_its_mirror_image_take_the_same_time(
 @pytest.mark.parametrize(
     "thin",
     [
-        matmul(2**12, 2**6, 2**6),
-        matmul(2**6, 2**12, 2**6),
-        matmul(2**6, 2**6, 2**12),
+        matmul(2**14, 2**5, 2**5),
+        matmul(2**5, 2**14, 2**5),
+        matmul(2**5, 2**5, 2**14),
     ],
 )
 def test_thin_products_are_slower_than_square_ones_of_as_many_operations(thin):
     square = matmul(2**8, 2**8, 2**8)
     assert cost.multiply_adds(thin) == cost.multiply_adds(square)
-    assert cost.seconds(thin) > 1.05 * cost.seconds(square)
+    assert cost.seconds(thin) > 1.1 * cost.seconds(square)
 
 
 def test_very_thin_products_take_the_time_of_their_bytes():

@@ -111,7 +111,7 @@ def test_sweeps_are_all_groupings_in_both_directions(order):
 
 def test_a_long_train_has_not_too_many_candidates():
     network = train((2,) * 10, (2,) * 10, 2)
-    assert 2 * 9 < len(candidates(network)) < 400
+    assert 2 * 9 < len(candidates(network)) < 300
 
 
 @given(trains())

@@ -162,6 +162,21 @@ def test_a_tuned_plan_goes_before_a_predicted_one_and_is_saved(tmp_path):
     assert loaded.plan(32).rebuilds
 
 
+def test_a_tuned_plan_keeps_to_the_memory_too():
+    layer = dense()
+    plans = candidates(layer.format.network)
+    large = max(plans, key=lambda plan: plan.peak_bytes_at(32))
+    tuned = {"order": large.order, "tiles": 1}
+    layer.tuned_plans[tuned_key(32)] = tuned
+    assert layer.plan(32).order == large.order
+    layer.max_memory = large.peak_bytes_at(32) - 1
+    assert layer.plan(32).order != large.order
+    assert layer.plan(32).peak_bytes <= layer.max_memory
+    # For fewer examples it may still serve.
+    layer.max_memory = large.peak_bytes_at(20)
+    assert layer.plan(20).order == large.order
+
+
 @pytest.mark.parametrize(
     "plan", [3, {"order": [0]}, {"order": [0], "tiles": 0}, {"tiles": 1}]
 )
