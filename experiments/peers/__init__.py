@@ -8,9 +8,9 @@ layers, or PyTorch modules. A library without the format gives none.
 from functools import cache
 from importlib import import_module, util
 
-from rich.console import Console
-
 from tensornet_keras import backend
+
+from ..notes import skipped
 
 MODULES = ("tensorly_torch", "tednet_layers", "t3f_matmul", "tn_keras_layers")
 
@@ -52,13 +52,9 @@ def _of_all(kind, bound):
 def _there(name, package, needed):
     """Whether a library can be timed; says once if it cannot."""
     if util.find_spec(package) is None:
-        _note(f"Not compared with {name}, which is not installed.")
+        skipped(f"Not compared with {name}, which is not installed.")
         return False
     if needed not in (None, backend.name()):
-        _note(f"Not compared with {name}, which needs the {needed} backend.")
+        skipped(f"Not compared with {name}, which needs the {needed} backend.")
         return False
     return True
-
-
-def _note(text):
-    Console(stderr=True).print(text)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from rich.console import Console
 
 import tensornet_keras as tk
 from tensornet_keras import backend
 
 from .. import targets
+from ..notes import skipped
 from . import conversions
 from .layers import timed_row
 from .sides import frozen_model
@@ -34,8 +34,7 @@ RUNTIMES = {
 def run(smoke):
     """Yields a row for every model and runtime; needs TensorFlow."""
     if backend.name() != "tensorflow":
-        note = "Nothing exported: it needs KERAS_BACKEND=tensorflow."
-        Console(stderr=True).print(note)
+        skipped("Nothing exported: it needs KERAS_BACKEND=tensorflow.")
         return
     for name in NAMES[:1] if smoke else NAMES:
         keras.utils.set_random_seed(0)
@@ -45,8 +44,7 @@ def run(smoke):
         models = {"source": source, FROZEN: frozen}
         for runtime, (suffix, package) in RUNTIMES.items():
             if util.find_spec(package) is None:
-                note = f"Not timed in {package}, which is not installed."
-                Console(stderr=True).print(note)
+                skipped(f"Not timed in {package}, which is not installed.")
                 continue
             with tempfile.TemporaryDirectory() as folder:
                 paths = {

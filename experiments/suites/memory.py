@@ -9,11 +9,10 @@ against TensorNet-TF's loop. XLA's figure is that of JAX'
 import importlib
 import math
 
-from rich.console import Console
-
 from tensornet_keras import backend
 
 from .. import targets
+from ..notes import skipped
 from . import baselines
 from .dense import FROZEN, LOOP, PAPER, Case
 from .layers import random_input
@@ -28,8 +27,7 @@ MOST_OF_THE_LOOP = 0.5
 def run(smoke):
     """Yields a row for the forward pass and one for the step."""
     if backend.name() != "jax":
-        note = "No figures of XLA: they need KERAS_BACKEND=jax."
-        Console(stderr=True).print(note)
+        skipped("No figures of XLA: they need KERAS_BACKEND=jax.")
     for case, one, many in SMOKE_CASES if smoke else CASES:
         yield _forward_row(case, one)
         yield _step_row(case, many)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from keras import ops
-from rich.console import Console
 
 import tensornet_keras as tk
 from tensornet_keras import backend
 
+from ..notes import skipped
 from .layers import layer_call, random_input, timed_call, timed_row
 
 
@@ -92,8 +92,7 @@ def _theirs(ours, x):
         import tensorkrowch
         import torch
     except ImportError:
-        note = "Not compared with tensorkrowch, which is not installed."
-        Console(stderr=True).print(note)
+        skipped("Not compared with tensorkrowch, which is not installed.")
         return {}
     cores = [
         torch.tensor(ops.convert_to_numpy(core), device="cpu")

@@ -10,10 +10,10 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from rich.console import Console
 
 import tensornet_keras as tk
 
+from ..notes import skipped
 from ..timing import interleave
 
 DECAY = 1.0
@@ -29,8 +29,7 @@ def run(smoke):
     try:
         import tensorly
     except ImportError:
-        note = "Not compared with TensorLy, which is not installed."
-        Console(stderr=True).print(note)
+        skipped("Not compared with TensorLy, which is not installed.")
         return
     # tensorly-torch, when it is loaded, leaves it with PyTorch.
     tensorly.set_backend("numpy")
@@ -288,8 +287,7 @@ def _linear_row(smoke):
         import tltorch
         import torch
     except ImportError:
-        note = "Not compared with tensorly-torch, which is not installed."
-        Console(stderr=True).print(note)
+        skipped("Not compared with tensorly-torch, which is not installed.")
         return
     tensorly.set_backend("pytorch")
     arrays = _arrays(smoke)
