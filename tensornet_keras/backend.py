@@ -26,9 +26,8 @@ def compiled(function, xla=False):
 
     Args:
         function: A function of tensors that returns tensors.
-        xla: Whether TensorFlow compiles by XLA too, as `jit_compile=True`
-            makes Keras do; left to itself, Keras does so on a GPU only. JAX
-            always does.
+        xla: Whether TensorFlow compiles by XLA too, as Keras does on a GPU,
+            and anywhere with `jit_compile=True`. JAX always does.
 
     Returns:
         A function of the same arguments.
@@ -77,10 +76,12 @@ def synchronize(tensor):
     elif name() == "jax":
         tensor.block_until_ready()
     elif name() == "torch":
-        if tensor.is_cuda:
-            import torch
+        import torch
 
+        if tensor.device.type == "cuda":
             torch.cuda.synchronize(tensor.device)
+        elif tensor.device.type == "mps":
+            torch.mps.synchronize()
     else:
         raise _unknown_backend()
     return tensor
@@ -228,12 +229,10 @@ def unique(values, size):
 
     Args:
         values: A tensor of one axis, of whole numbers.
-        size: How many distinct ones there may be at most. JAX returns as
-            many, filled up with one of them.
+        size: The most there may be. JAX returns as many, filled up with one.
 
     Returns:
-        The distinct numbers, and for every entry of `values` the place of
-        its number among them.
+        The distinct numbers, and the place of every entry among them.
 
     Example:
         >>> import keras

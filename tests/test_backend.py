@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -24,6 +26,26 @@ def test_compiled_functions_take_several_arguments():
 def test_synchronize_returns_the_tensor_it_waited_for():
     x = keras.ops.ones((2, 2))
     assert backend.synchronize(x) is x
+
+
+@pytest.mark.skipif(
+    backend.name() != "torch", reason="the others wait in one way"
+)
+@pytest.mark.parametrize("kind", ["cpu", "cuda", "mps"])
+def test_synchronize_waits_for_the_device_of_a_tensor(monkeypatch, kind):
+    import torch
+
+    waited = []
+    for other in ("cuda", "mps"):
+        monkeypatch.setattr(
+            getattr(torch, other),
+            "synchronize",
+            lambda *device, other=other: waited.append(other),
+        )
+    device = SimpleNamespace(type=kind)
+    tensor = SimpleNamespace(device=device, is_cuda=kind == "cuda")
+    assert backend.synchronize(tensor) is tensor
+    assert waited == ([] if kind == "cpu" else [kind])
 
 
 def test_an_accelerator_has_a_name_and_a_cpu_has_none():
