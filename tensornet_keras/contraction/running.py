@@ -241,9 +241,12 @@ def depthwise(inputs):
     Args:
         inputs: What it is to slide over.
     """
-    slow = backend.accelerator() is None and backend.compiles_by_xla()
     known = None not in inputs.shape[1:]
-    return _sum_of_shifts if slow and known else ops.depthwise_conv
+    # Whether there is an accelerator takes longest to tell.
+    slow = known and backend.compiles_by_xla()
+    if slow and backend.accelerator() is None:
+        return _sum_of_shifts
+    return ops.depthwise_conv
 
 
 def _sum_of_shifts(

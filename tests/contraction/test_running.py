@@ -72,6 +72,13 @@ def test_a_convolution_compiled_by_xla_is_the_same(monkeypatch):
     assert bool(taken) == (backend.name() in ("tensorflow", "jax"))
 
 
+@pytest.mark.skipif(backend.name() == "jax", reason="always compiled by XLA")
+def test_an_eager_call_does_not_ask_for_the_accelerator(monkeypatch):
+    monkeypatch.setattr(backend, "accelerator", None)
+    inputs = keras.ops.ones((1, 4, 4, 2))
+    assert running.depthwise(inputs) is keras.ops.depthwise_conv
+
+
 def test_what_compiles_by_xla_is_known_while_it_is_traced():
     seen = []
 
