@@ -186,6 +186,8 @@ def _row(layer, pruned: Factorization) -> LayerRow:
 def _twin(layer, found):
     """The unbuilt layer of the same kind with the ranks that are left."""
     config = surgery.config_of(layer)
+    # What was the fastest for the old ranks need not be for the new ones.
+    config.pop("tuned_plans", None)
     formats = found[id(layer)].formats
     if "format" in config:
         names = ("format", "recurrent_format")
@@ -207,3 +209,4 @@ def _fill(twin, layer, found) -> None:
         for ours, theirs in pairs:
             ours.trainable = theirs.trainable
     twins.fill_bias(twins.holder(twin), twins.holder(layer))
+    twins.fill_activation(twin, layer)

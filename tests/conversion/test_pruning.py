@@ -4,6 +4,7 @@ import pytest
 from keras import layers
 
 import tensornet_keras as tk
+from tensornet_keras.contraction import devices
 from tests.laws.oracles import as_numpy, assert_close, random_array
 
 FORMATS = [
@@ -122,6 +123,34 @@ def test_switches_and_frozen_cores_are_carried_over():
     assert pruned.rank_penalty == 0.1
     assert [v.trainable for v in pruned.core_variables] == [True, False, True]
     x = random_array((3, 64))
+    assert_close(small(x), model(x))
+
+
+def test_plans_that_were_tuned_for_the_old_ranks_go():
+    layer = tk.layers.FactorizedDense(32, FORMATS[0], name="factorized")
+    model = model_with(layer)
+    dulled(layer, 0.0)
+    order = ((2, (1, 0)),)
+    for batch in (4, None):
+        key = devices.tuning_key(batch, "float32", "inference")
+        layer.tuned_plans[key] = {"order": order, "tiles": 1}
+    pruned = tk.prune(model)[0].get_layer("factorized")
+    assert layer.plan(4).order == order
+    assert pruned.tuned_plans == {}
+    assert pruned.plan(4).order != order
+
+
+def test_an_activation_that_is_a_layer_keeps_its_state():
+    prelu = layers.PReLU(alpha_initializer="ones")
+    layer = tk.layers.FactorizedDense(
+        32, FORMATS[0], activation=prelu, name="factorized"
+    )
+    model = model_with(layer)
+    dulled(layer, 0.0)
+    x = random_array((3, 64))
+    model(x)
+    prelu.alpha.assign(np.full(prelu.alpha.shape, 0.5))
+    small, _ = tk.prune(model)
     assert_close(small(x), model(x))
 
 
