@@ -1,8 +1,9 @@
 """Layers of other libraries, of the shapes and ranks of one of ours.
 
-A module each, with `NAME`, the `PACKAGE` it needs, and `dense(bound)` and
-`convolution(bound)`, which return layers by the names of the sides: Keras
-layers, or PyTorch modules. A library without the format gives none.
+A module each, with `NAME`, the `PACKAGE` it needs, and `dense(bound)`,
+`convolution(bound)` and, where it has one, `embedding(bound)`, which return
+layers by the names of the sides: Keras layers, or PyTorch modules. A library
+without the format gives none.
 """
 
 from functools import cache
@@ -39,10 +40,25 @@ def convolution(bound):
     return _of_all("convolution", bound)
 
 
+def embedding(bound):
+    """Tables of words, of the libraries that have such a layer.
+
+    Args:
+        bound: The bound format of an embedding of ours.
+
+    Returns:
+        A dict of layers; they take ids, and give vectors as long as the
+        product of the format's output modes.
+    """
+    return _of_all("embedding", bound)
+
+
 def _of_all(kind, bound):
     found = {}
     for name in MODULES:
         module = import_module(f".{name}", __package__)
+        if not hasattr(module, kind):
+            continue
         if _there(module.NAME, module.PACKAGE, module.BACKEND):
             found |= getattr(module, kind)(bound)
     return found

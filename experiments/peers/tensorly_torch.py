@@ -1,5 +1,7 @@
 """tensorly-torch: https://github.com/tensorly/torch, eager PyTorch."""
 
+import math
+
 import tensornet_keras as tk
 
 NAME, PACKAGE, BACKEND = "tensorly-torch", "tltorch", None
@@ -36,8 +38,9 @@ def dense(bound):
         inputs = len(bound.input_modes)
         rank = (*rank[inputs:], *rank[:inputs])
     else:
-        modes = sum(bound.input_modes) + sum(bound.output_modes)
-        rank = max(1, round(bound.num_params / modes))
+        # One more number of each rank than the factors have: its weight.
+        each = sum(bound.input_modes) + sum(bound.output_modes) + 1
+        rank = max(1, round(bound.num_params / each))
     return {
         name: tltorch.FactorizedLinear(
             tuple(bound.input_modes),
@@ -81,6 +84,33 @@ def convolution(bound):
     )
     # Its factors come uninitialised.
     module.weight.normal_(0, 0.02)
+    return {"tensorly-torch": module}
+
+
+def embedding(bound):
+    """`FactorizedEmbedding`, a tensor train of the same cores.
+
+    Its words are as many as the modes have places: it does not pad.
+
+    Args:
+        bound: A bound format of an embedding.
+
+    Returns:
+        A dict of modules.
+    """
+    if not isinstance(bound, tk.formats.TensorTrain):
+        return {}
+    if math.prod(bound.output_modes) != math.prod(bound.output_dims):
+        return {}
+    module = _tltorch().FactorizedEmbedding(
+        math.prod(bound.input_modes),
+        math.prod(bound.output_modes),
+        auto_tensorize=False,
+        tensorized_num_embeddings=tuple(bound.input_modes),
+        tensorized_embedding_dim=tuple(bound.output_modes),
+        factorization="blocktt",
+        rank=(1, *bound.rank, 1),
+    )
     return {"tensorly-torch": module}
 
 

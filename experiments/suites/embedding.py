@@ -2,13 +2,14 @@
 
 The table of GPT-2's sizes has 38.6 million numbers, 154 MB in float32. As
 tensor train (Hrinchuk et al. 2020, arXiv 1901.10787) it has 89,482, but its
-rows are computed, not read. Memory is what a fresh process holds at most while
-it looks up ids, weights and rows included, less what it held before the layer
-was built; a small layer of the same kind has run by then, so that code and
-thread pools are not counted.
+rows are computed, not read; tensorly-torch's has cores of the same shapes.
+Memory is what a fresh process holds at most while it looks up ids, weights and
+rows included, less what it held before the layer was built; a small layer of
+the same kind has run by then, so that code and thread pools are not counted.
 """
 
 import json
+import math
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ import numpy as np
 
 import tensornet_keras as tk
 
-from .. import resident
-from .layers import layer_call, layer_calls, timed_row
+from .. import limits, peers, resident
+from .layers import layer_call, timed_row
+from .sides import forward
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ def run(smoke):
         sides = {kind: case.layer(kind) for kind in ("dense", "every id")}
         sides["ours"] = case.layer("ours")
         ours = sides["ours"]
+        theirs = peers.embedding(ours.format)
         memory = {
             f"peak_bytes_{kind}": _peak_bytes(case, kind)
             for kind in ("dense", "ours")
@@ -73,8 +76,12 @@ def run(smoke):
             yield timed_row(
                 f"{case.vocabulary} x {case.size}, {ours.format}, "
                 f"{ids.shape[0]} x {ids.shape[1]} {words} ids",
-                {kind: layer_calls(side, ids) for kind, side in sides.items()},
                 {
+                    name: forward(side, ids)
+                    for name, side in (sides | theirs).items()
+                },
+                {
+                    **traffic(case, ours.format.num_params, smoke),
                     "ids": ids.size,
                     "distinct_ids": len(np.unique(ids)),
                     "parameters": ours.format.num_params,
@@ -86,6 +93,31 @@ def run(smoke):
                 },
                 smoke,
             )
+
+
+def traffic(case, weights, smoke):
+    """What the device allows a look-up at best.
+
+    Reading the ids, every weight once, and writing the rows, at the bandwidth
+    of a copy. A dense table is read only where an id points to it.
+
+    Args:
+        case: The table and the number of ids.
+        weights: Parameters of our layer.
+        smoke: Whether the bandwidth is measured with small arrays.
+
+    Returns:
+        The least seconds of our layer and of a dense table, and the limits
+        measured.
+    """
+    device = limits.measured(smoke)
+    ids = math.prod(case.ids)
+    rows = ids * case.size
+    return {
+        "limit_seconds": device.seconds(0, 4 * (ids + weights + rows)),
+        "limit_seconds_dense": device.seconds(0, 4 * (ids + 2 * rows)),
+        "limits": device.to_dict(),
+    }
 
 
 def _peak_bytes(case, kind):
