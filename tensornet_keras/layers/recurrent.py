@@ -41,9 +41,11 @@ class FactorizedLSTM(FactorizedRecurrent):
             `recurrent_dropout`, `seed`, `return_sequences`, `return_state`,
             `go_backwards`, `stateful`, `unroll`, `name`, `dtype`,
             `trainable`), and of `FactorizedLayer` (`planning_batch`,
-            `bond_dropout`, `rank_penalty`, `scale_learning_rates`, and
-            `recompute`, which acts on the input's part). Regularizers act on
-            each core. Constraints of kernels and cuDNN are refused.
+            `max_memory`, `bond_dropout`, `rank_penalty`,
+            `scale_learning_rates`, `recompute`, which acts on the input's
+            part, and `tuned_plans`, a dict of those of the `kernel` and those
+            of the `recurrent_kernel`). Regularizers act on each core.
+            Constraints of kernels and cuDNN are refused.
 
     Input shape:
         `(batch, steps, features)`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import ClassVar
 
 import keras
@@ -21,6 +22,8 @@ SWITCHES = (
     "scale_learning_rates",
     "recompute",
 )
+# The kernels of a layer, as Keras calls them.
+KERNELS = ("kernel", "recurrent_kernel")
 
 
 def arguments_of(keras_cell) -> tuple[str, ...]:
@@ -83,6 +86,7 @@ class FactorizedRecurrent(keras.layers.RNN):
             recurrent_format = format
         for_cell = _taken(kwargs, self._arguments)
         switches = _taken(kwargs, SWITCHES)
+        tuned = _plans_of_kernels(kwargs.pop("tuned_plans", None))
         for name in ("dtype", "trainable"):
             if name in kwargs:
                 for_cell[name] = kwargs[name]
@@ -91,6 +95,7 @@ class FactorizedRecurrent(keras.layers.RNN):
             trainable_format(format),
             trainable_format(recurrent_format),
             switches,
+            tuned,
             name="cell",
             **for_cell,
         )
@@ -215,6 +220,14 @@ class FactorizedRecurrent(keras.layers.RNN):
         return self.cell.plan_of_steps(batch, steps)
 
     @property
+    def tuned_plans(self) -> dict[str, dict]:
+        """The plans that `autotune` has found, by the name of the kernel."""
+        return {
+            name: dict(kernel.tuned_plans)
+            for name, kernel in zip(KERNELS, self._kernels, strict=True)
+        }
+
+    @property
     def _kernels(self) -> tuple:
         return self.cell.input_kernel, self.cell.state_kernel
 
@@ -233,6 +246,7 @@ class FactorizedRecurrent(keras.layers.RNN):
             units=self.units,
             format=self.format.to_config(),
             recurrent_format=self.recurrent_format.to_config(),
+            tuned_plans=self.tuned_plans,
             activity_regularizer=regularizers.serialize(
                 self.activity_regularizer
             ),
@@ -247,6 +261,18 @@ class FactorizedRecurrent(keras.layers.RNN):
 def _taken(kwargs: dict, names) -> dict:
     """Takes these arguments out of `kwargs`."""
     return {name: kwargs.pop(name) for name in names if name in kwargs}
+
+
+def _plans_of_kernels(tuned) -> list:
+    """The tuned plans of every kernel, from a config."""
+    tuned = {} if tuned is None else tuned
+    if not isinstance(tuned, Mapping) or not set(tuned) <= set(KERNELS):
+        raise ValueError(
+            "`tuned_plans` of a recurrent layer must be a dict with the plans "
+            "of its `kernel` and of its `recurrent_kernel`. "
+            f"Received: tuned_plans={tuned!r}. Let `autotune` find plans."
+        )
+    return [tuned.get(name) for name in KERNELS]
 
 
 def _refuse_cudnn(kwargs: dict) -> None:

@@ -99,13 +99,20 @@ class FactorizedCell:
         input_format: Format of the input's kernel.
         recurrent_format: Format of the state's kernel.
         switches: Arguments of `FactorizedLayer` for both kernels.
+        tuned_plans: Those of the input's kernel and those of the state's.
         **kwargs: Arguments of Keras' cell.
     """
 
     gates: ClassVar[int]
 
     def __init__(
-        self, units, input_format, recurrent_format, switches, **kwargs
+        self,
+        units,
+        input_format,
+        recurrent_format,
+        switches,
+        tuned_plans=(None, None),
+        **kwargs,
     ):
         super().__init__(units, **kwargs)
         shared = switches | {"dtype": self.dtype_policy}
@@ -115,6 +122,7 @@ class FactorizedCell:
             input_format,
             kernel_initializer=self.kernel_initializer,
             kernel_regularizer=self.kernel_regularizer,
+            tuned_plans=tuned_plans[0],
             name="input_kernel",
             **shared,
         )
@@ -124,6 +132,7 @@ class FactorizedCell:
             recurrent_format,
             kernel_initializer=self.recurrent_initializer,
             kernel_regularizer=self.recurrent_regularizer,
+            tuned_plans=tuned_plans[1],
             name="state_kernel",
             **shared,
         )

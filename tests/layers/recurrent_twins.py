@@ -53,6 +53,7 @@ def fill(twin, layer):
 OWN = (
     "planning_batch",
     "max_memory",
+    "tuned_plans",
     "bond_dropout",
     "rank_penalty",
     "scale_learning_rates",
