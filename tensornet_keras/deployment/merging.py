@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from keras import ops
 
+from tensornet_keras import backend
 from tensornet_keras.contraction import Plan, candidates, plan_for
 from tensornet_keras.contraction.cost import Machine
 from tensornet_keras.contraction.execute import dense_kernel, merged_weights
@@ -128,13 +129,13 @@ class Candidate:
         Args:
             kernel: The factorized kernel, which has `cores` and a `format`.
         """
-        cores = kernel.cores
-        if self.is_dense:
-            dense = dense_kernel(kernel.format.network, cores)
-            return [ops.reshape(dense, self.format.core_shapes[0])]
         # A core that is left alone is the layer's own: JAX takes its memory
         # when the layer is trained on.
-        cores = [ops.copy(core) for core in cores]
+        if self.is_dense:
+            dense = dense_kernel(kernel.format.network, kernel.cores)
+            dense = ops.reshape(dense, self.format.core_shapes[0])
+            return [backend.copied(dense)]
+        cores = [ops.copy(core) for core in kernel.cores]
         for plan in self.merges:
             dtype = kernel.variable_dtype
             operands = merged_weights(plan, cores, dtype)

@@ -96,7 +96,8 @@ def fill_dense(dense, layer) -> None:
     for variable, kernel in zip(
         kernel_variables(dense), factorized_kernels(layer), strict=True
     ):
-        variable.assign(kernel.kernel)
+        # The kernel of a single core may be the core's own memory.
+        variable.assign(backend.copied(kernel.kernel))
         variable.trainable = any(x.trainable for x in kernel.core_variables)
     fill_bias(holder(dense), holder(layer))
     fill_activation(dense, layer)

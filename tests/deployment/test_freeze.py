@@ -6,6 +6,7 @@ import tensornet_keras as tk
 from tensornet_keras.deployment import choosing
 from tensornet_keras.deployment.choosing import OBJECTIVES
 from tensornet_keras.deployment.export import FORMATS
+from tensornet_keras.formats import Merged
 from tests.deployment.frozen_models import (
     MODES,
     WIDE,
@@ -179,6 +180,48 @@ def test_the_source_is_not_changed():
     assert model.trainable
     for weight, numbers in zip(model.weights, before, strict=True):
         np.testing.assert_array_equal(as_numpy(weight), numbers)
+
+
+# A network of one core is its dense kernel.
+SINGLE_CORES = {
+    "contraction": lambda: tk.layers.TensorContraction((3,)),
+    "dense": lambda: tk.layers.FactorizedDense(
+        3, tk.formats.TensorTrain(2, (4,), (3,))
+    ),
+    "merged": lambda: tk.layers.FactorizedDense(
+        3, Merged.dense(tk.formats.LowRank(rank=2).bind((4,), (3,)))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SINGLE_CORES)
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_training_the_source_later_changes_nothing(name, objective):
+    """JAX takes the memory of what is trained, and of all that share it."""
+    model = model_of(SINGLE_CORES[name](), (4,))
+    frozen = tk.freeze(model, 2, objective, measure=False)
+    inputs = random_array((2, 4))
+    before = as_numpy(frozen(inputs)).copy()
+    model.compile("sgd", "mse")
+    model.fit(inputs, np.ones((2, 3)), verbose=0)
+    assert np.abs(as_numpy(model(inputs)) - before).max() > 1e-4
+    np.testing.assert_array_equal(as_numpy(frozen(inputs)), before)
+
+
+@pytest.mark.parametrize("merged", [True, False])
+@pytest.mark.parametrize("name", ["lstm", "regression", "contraction"])
+def test_training_the_source_of_other_layers_too(name, merged, monkeypatch):
+    monkeypatch.setattr(choosing, "_regret", prefers(merged))
+    make, shape = OTHERS[name]
+    model = model_of(make(), shape)
+    frozen = tk.freeze(model, 2, measure=False)
+    inputs = random_array((2, *shape))
+    before = as_numpy(frozen(inputs)).copy()
+    model.compile("sgd", "mse")
+    model.fit(
+        inputs, np.ones(model.compute_output_shape(inputs.shape)), verbose=0
+    )
+    np.testing.assert_array_equal(as_numpy(frozen(inputs)), before)
 
 
 def test_nothing_is_done_among_the_weights():

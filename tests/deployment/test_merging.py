@@ -78,6 +78,15 @@ def test_kernels_of_convolutions_and_stacks(format):
             assert candidate.is_source or nothing_left(candidate)
 
 
+def test_merged_cores_are_not_those_of_the_source():
+    """JAX hands on a tensor that an operation leaves as it is."""
+    format = TensorTrain(2, (4,), (6,)).bind((4,), (6,))
+    kernel = Kernel(format)
+    for candidate in candidates_of(format, (MEETING,)):
+        cores = candidate.cores(kernel)
+        assert cores[0] is not kernel.cores[0]
+
+
 def test_where_kernels_are_rebuilt_there_is_nothing_to_merge():
     format = TensorTrain(3).bind((12,), (12,), (3, 3))
     meeting = dataclasses.replace(MEETING, rebuild_only=True)
