@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import record, targets
+from .rows import own_sides
 
 SUITES = (
     "dense",
@@ -84,7 +85,7 @@ def table_of(row):
     if not row["sides"]:
         return _facts_table(table, row["facts"])
     table.add_column("side")
-    ours = _compared(row)
+    ours = own_sides(row)
     for heading in ("median, ms", "quartiles", *(f"over {o}" for o in ours)):
         table.add_column(heading, justify="right")
     for name, timing in row["sides"].items():
@@ -112,12 +113,6 @@ def _facts_table(table, facts):
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             table.add_row(name.replace("_", " "), f"{value:,.4g}")
     return table
-
-
-def _compared(row):
-    """The sides of a row that others are compared with."""
-    sides = (ratio.partition(" / ")[2] for ratio in row["ratios"])
-    return list(dict.fromkeys(sides))
 
 
 def _ratio(row, name, spread):

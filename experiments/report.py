@@ -1,15 +1,17 @@
 """Draws `reports/results.md` from the results, and from nothing else."""
 
 import sys
+from itertools import groupby
 from pathlib import Path
 
-from . import guide, record
+from . import guide, record, targets
 from .markdown import table
+from .rows import device_limits, own_sides
 from .suites import planning
 
 REPORT = Path(__file__).parent / "reports" / "results.md"
 # Facts whose names have these words are told below a table.
-TOLD = ("error", "peak")
+TOLD = ("error", "peak", "smaller")
 HEAD = """# Results
 
 Drawn by `python -m experiments.report` from the files in `results`; do not
@@ -62,34 +64,55 @@ def _experiments(results):
 
 
 def _suite(result):
-    if result["suite"] == "planning":
-        headings, rows = planning.HEADINGS, planning.cells(result["rows"])
-    else:
-        headings = ["case", "side", "ms", "quartiles", "over ours"]
-        rows = [line for row in result["rows"] for line in _lines(row)]
     title = f"## Timing: {result['suite']}"
     if result.get("label"):
         title += f", {result['label']}"
-    lines = [f"{title}\n"]
-    if rows:
-        lines += [table(headings, rows), ""]
+    lines = [f"{title}\n", *_tables(result)]
     for row in result["rows"]:
         lines += [
             f"- {row['case']}: {name.replace('_', ' ')} {value:,.4g}"
-            for name, value in row["facts"].items()
-            if isinstance(value, (int, float))
-            and (not row["sides"] or any(word in name for word in TOLD))
+            for name, value in _told(row)
         ]
     if result.get("targets"):
-        lines += ["", _targets(result["targets"]), ""]
+        headings = ["target", "measured", "wanted", ""]
+        cells = targets.cells(result["targets"])
+        lines += ["", table(headings, cells, left=1), ""]
     return "\n".join([*lines, _note(result["suite"], result), ""])
 
 
-def _lines(row):
+def _tables(result):
+    """Tables with a blank line after each: one for every set of our sides."""
+    if result["suite"] == "planning":
+        cells = planning.cells(result["rows"])
+        return [table(planning.HEADINGS, cells), ""]
+    drawn = []
+    timed = [row for row in result["rows"] if row["sides"]]
+    for own, group in groupby(timed, own_sides):
+        headings = ["case", "side", "ms", "quartiles"]
+        headings += [f"over {side}" for side in own]
+        cells = [line for row in group for line in _lines(row, own)]
+        drawn += [table(headings, cells), ""]
+    return drawn
+
+
+def _told(row):
+    """Names and values of the facts below a table; of a row without, all."""
+    facts = dict(row["facts"])
+    sizes = facts.pop("bytes", {})
+    for name, value in facts.items():
+        if isinstance(value, (int, float)) and (
+            not row["sides"] or any(word in name for word in TOLD)
+        ):
+            yield name, value
+    for side, size in sizes.items():
+        yield f"bytes {side}", size
+
+
+def _lines(row, own):
     """One line a side, and one for what the device allows."""
     lines = []
     for side, timing in row["sides"].items():
-        ratio = row["ratios"].get(f"{side} / ours")
+        ratios = [row["ratios"].get(f"{side} / {other}") for other in own]
         low, high = timing["quartiles"]
         lines.append(
             [
@@ -97,28 +120,13 @@ def _lines(row):
                 side,
                 f"{1e3 * timing['median']:.3g}",
                 f"{1e3 * low:.3g} to {1e3 * high:.3g}",
-                f"{ratio:.2f}" if ratio else "",
+                *(f"{ratio:.2f}" if ratio else "" for ratio in ratios),
             ]
         )
-    limit = row["facts"].get("limit_seconds")
-    if limit:
-        share = limit / row["sides"]["ours"]["median"]
-        limits = [row["case"], "limit of the device", f"{1e3 * limit:.3g}"]
-        lines.append([*limits, "", f"{share:.2f}"])
+    for name, seconds, shares in device_limits(row):
+        over = [f"{shares[side]:.2f}" if side in shares else "" for side in own]
+        lines.append([row["case"], name, f"{1e3 * seconds:.3g}", "", *over])
     return lines
-
-
-def _targets(targets):
-    rows = [
-        [
-            one["what"],
-            f"{one['value']:.4g}",
-            one["bound"],
-            "met" if one["met"] else "missed",
-        ]
-        for one in targets
-    ]
-    return table(["target", "measured", "wanted", ""], rows, left=1)
 
 
 def _note(name, result):

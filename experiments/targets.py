@@ -64,7 +64,26 @@ def table(targets):
     drawn = Table(title="targets")
     for heading in ("what", "measured", "wanted", ""):
         drawn.add_column(heading)
-    for one in targets:
-        verdict = "met" if one["met"] else "missed"
-        drawn.add_row(one["what"], f"{one['value']:.4g}", one["bound"], verdict)
+    for line in cells(targets):
+        drawn.add_row(*line)
     return drawn
+
+
+def cells(targets):
+    """One line a target, as texts.
+
+    Args:
+        targets: A list of dicts.
+
+    Returns:
+        A list of lists: what, measured, wanted, and the verdict.
+    """
+    return [
+        [
+            one["what"],
+            f"{one['value']:.4g}",
+            one["bound"],
+            "met" if one["met"] else "missed",
+        ]
+        for one in targets
+    ]
