@@ -118,6 +118,7 @@ class FactorizedRecurrent(keras.layers.RNN):
                 f"{problem} This is the kernel of the state: modes and ranks "
                 "for it alone go into recurrent_format=."
             ) from problem
+        self.cell.input_kernel.meets(sequences_shape)
         self.input_spec = keras.layers.InputSpec(
             ndim=3, axes={-1: sequences_shape[-1]}
         )
@@ -188,7 +189,8 @@ class FactorizedRecurrent(keras.layers.RNN):
 
         Args:
             input_shape: `(batch, steps, features)`, with `None` for unknown
-                sizes; `None` is an unknown batch of unknown length.
+                sizes; `None` is the shape the layer was built with, and an
+                unknown batch.
 
         Returns:
             The plan.

@@ -49,6 +49,14 @@ class GateKernel(FactorizedLayer):
         self._add_cores((input_shape[-1],), (self.gates, self.units))
         self.built = True
 
+    def meets(self, sequences_shape) -> None:
+        """Tells a built kernel of the input what it will be called on.
+
+        Args:
+            sequences_shape: `(batch, steps, features)`.
+        """
+        self._built_shape = (None, *sequences_shape[1:])
+
     def call(self, inputs, training=None):
         inputs = ops.cast(inputs, self.compute_dtype)
         plan = self._plan_for(inputs.shape, bool(training))

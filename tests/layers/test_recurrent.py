@@ -8,7 +8,7 @@ import pytest
 
 import tensornet_keras as tk
 from tensornet_keras import backend
-from tensornet_keras.contraction import candidates, devices
+from tensornet_keras.contraction import candidates
 from tensornet_keras.layers import planning
 from tests.laws.oracles import as_numpy, assert_close, random_array
 from tests.laws.tracing import traced, traced_with_unknown_sizes
@@ -242,45 +242,6 @@ def test_a_saved_model_loads_with_the_same_outputs(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert_close(loaded(INPUTS), expected)
-
-
-@pytest.mark.parametrize("both", [False, True])
-@every_kind
-def test_tuned_plans_of_the_kernels_are_saved_and_copied(kind, both, tmp_path):
-    layer = factorized(kind)
-    kernels = (layer.cell.input_kernel, layer.cell.state_kernel)[: 1 + both]
-    key = devices.tuning_key(SHAPE[0], "float32", "inference")
-    for kernel in kernels:
-        predicted = kernel.plan(SHAPE[0]).order
-        plans = candidates(kernel.format.network)
-        order = next(p.order for p in plans if p.order != predicted)
-        kernel.tuned_plans[key] = {"order": order, "tiles": 1}
-    model = keras.Sequential([keras.Input(SHAPE[1:]), layer])
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    for other in (loaded, keras.models.clone_model(model)):
-        [again] = other.layers
-        assert again.tuned_plans == layer.tuned_plans
-        found = again.cell.input_kernel
-        assert found.plan(SHAPE[0]).order == kernels[0].plan(SHAPE[0]).order
-        assert key in found.tuned_plans
-        assert (key in again.cell.state_kernel.tuned_plans) == both
-    assert_close(loaded(INPUTS), model(INPUTS))
-
-
-@pytest.mark.parametrize(
-    ("tuned", "message"),
-    [
-        (3, "`recurrent_kernel`. Received: tuned_plans=3"),
-        ({"bias": {}}, "Received: tuned_plans={'bias'"),
-        ({"kernel": {"a": {"order": [0], "tiles": 0}}}, "tiles=0"),
-        ({"recurrent_kernel": {"a": 3}}, "Received: 'a': 3"),
-    ],
-    ids=str,
-)
-def test_tuned_plans_that_are_none_are_refused(tuned, message):
-    with pytest.raises(ValueError, match=message):
-        factorized("LSTM", built=False, tuned_plans=tuned)
 
 
 @pytest.mark.parametrize(
