@@ -92,7 +92,7 @@ def _accuracy(axes, report):
     axes.set_xlabel("parameters of the whole model")
     axes.set_ylabel(f"accuracy on {report['data']['test']:,} test images")
     axes.legend(loc="lower right", frameon=False)
-    _plain(axes)
+    plain(axes)
 
 
 def _scale(axes, low, high):
@@ -171,10 +171,15 @@ def _spectrum(axes, name, kernel, last):
     if last:
         axes.set_xlabel("number of the singular value")
     axes.legend(loc="lower left", frameon=False, fontsize=9)
-    _plain(axes)
+    plain(axes)
 
 
-def _plain(axes):
+def plain(axes):
+    """Gives axes the look of all pictures: a faint grid and no box.
+
+    Args:
+        axes: Axes of matplotlib.
+    """
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, which="major", color="#e6e6e6", linewidth=0.8)
     axes.set_axisbelow(True)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .figures import INK
+from .figures import INK, plain
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 COLORS = {
@@ -217,7 +217,4 @@ def _scales(axes, word, ticks):
     axes.yaxis.set_major_locator(LogLocator(subs=steps))
     axes.set_xlabel(word)
     axes.yaxis.set_major_formatter(lambda y, _: f"{y:,.12g}")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(visible=True, which="major", color="#e6e6e6", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=INK)
+    plain(axes)
