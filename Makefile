@@ -15,6 +15,7 @@ PYTEST := -m pytest -q
 ON_ANY_BACKEND := tests/workflows/test_any_backend.py
 ON_EVERY_BACKEND := tests/test_backend.py tests/laws tests/layers $(ON_ANY_BACKEND) \
   tests/workflows/test_full_rank_conversion.py
+TORCH_PEERS := tensorly-torch tednet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -52,13 +53,17 @@ jax: $(VENV)/.installed-test  ## The laws and the layers' tests on JAX.
 
 # PyTorch is taken where a build for the CPU is at hand: the other builds bring
 # gigabytes of drivers. Without one this leg is left out, but never in CI.
+# The peers are compared with ours in size and value, here and in the suite.
 torch: $(VENV)/.installed-test  ## The laws and the layers' tests on PyTorch.
-	@[ $(VENV)/.installed-torch -nt .ci/constraints.txt ] \
-	|| { $(VENV)/bin/python $(PIP_INSTALL) -c .ci/constraints.txt -e '.[torch]' \
+	@{ [ $(VENV)/.installed-torch -nt .ci/constraints.txt ] \
+	   && [ $(VENV)/.installed-torch -nt Makefile ]; } \
+	|| { $(VENV)/bin/python $(PIP_INSTALL) -c .ci/constraints.txt \
+	       -e '.[torch]' $(TORCH_PEERS) \
 	     && touch $(VENV)/.installed-torch; } \
 	|| { rm -f $(VENV)/.installed-torch; .ci/say_no_torch; }
 	@[ ! -e $(VENV)/.installed-torch ] \
-	|| KERAS_BACKEND=torch $(VENV)/bin/python $(PYTEST) -n $(JOBS) $(ON_EVERY_BACKEND)
+	|| KERAS_BACKEND=torch $(VENV)/bin/python $(PYTEST) -n $(JOBS) \
+	  $(ON_EVERY_BACKEND) tests/experiments/test_peers.py
 
 suite: $(VENV)/.installed-test  ## Every test, on TensorFlow.
 	KERAS_BACKEND=tensorflow $(VENV)/bin/python $(PYTEST) -n $(JOBS)

@@ -1,5 +1,7 @@
 """Made-up data in a data folder of its own, so that no test needs more."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -34,3 +36,14 @@ def no_data(tmp_path, monkeypatch):
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "none"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def tensorlys_backend():
+    """TensorLy keeps its backend, whatever tensorly-torch has set."""
+    before = "numpy"
+    if "tensorly" in sys.modules:
+        before = sys.modules["tensorly"].get_backend()
+    yield
+    if "tensorly" in sys.modules:
+        sys.modules["tensorly"].set_backend(before)
