@@ -38,6 +38,14 @@ def fixed_seeds():
         keras.utils.set_random_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def unmeasured_devices():
+    """No rates that a test before has measured in this process."""
+    devices = sys.modules.get("tensornet_keras.contraction.devices")
+    if devices is not None:
+        devices.forget_machines()
+
+
 @pytest.fixture
 def fresh_process(tmp_path):
     """Runs code in a Python process of its own; returns what it printed.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,7 +18,7 @@ import scipy.optimize
 from keras import ops
 
 from tensornet_keras import backend, validation
-from tensornet_keras.contraction import cost, devices
+from tensornet_keras.contraction import cost, devices, store
 from tensornet_keras.contraction.cost import Machine, Shapes
 from tensornet_keras.contraction.measure import interleaved_seconds
 from tensornet_keras.contraction.running import depthwise
@@ -53,8 +54,8 @@ def calibrate(dtype: str = "float32") -> Machine:
     Layers plan with them from then on, in this process and in later ones with
     the same backend, device and version of this package: they are kept in the
     user's cache folder, which `$TENSORNET_KERAS_CACHE` names. Where that
-    cannot be written, layers go on with typical rates. It takes a few
-    seconds; leave the machine alone meanwhile.
+    cannot be written, a warning says that they serve this process alone. It
+    takes a few seconds; leave the machine alone meanwhile.
 
     Args:
         dtype: The type that layers compute in: `"float16"`, `"bfloat16"`,
@@ -89,7 +90,13 @@ def calibrate(dtype: str = "float32") -> Machine:
     # Without a graph every operation is started as the call is.
     launch = max(machine.launch, (chain - none) / _CHAIN)
     machine = dataclasses.replace(machine, launch=launch)
-    devices.keep_machine(machine, dtype)
+    if not devices.keep_machine(machine, dtype) and not store.is_off():
+        warnings.warn(
+            "The cache folder must be writable for rates to be kept. "
+            f"Received: {store.folder()!r}, which is not. These serve this "
+            f"process alone; name a folder by ${store.VARIABLE}.",
+            stacklevel=2,
+        )
     return machine
 
 

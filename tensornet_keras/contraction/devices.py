@@ -1,7 +1,7 @@
 """Devices: what runs the layers, its rates, and the names of its plans.
 
-Rates that `calibrate` measured are read from the user's cache folder, else
-typical ones of the kind of device serve. Nothing is measured here.
+Rates that `calibrate` measured, in this process or as the user's cache folder
+has them, else typical ones of the kind of device. Nothing is measured here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import platform
 import re
 from functools import lru_cache
 
-import tensornet_keras
 from tensornet_keras import backend
 from tensornet_keras.contraction import store
 from tensornet_keras.contraction.cost import CPU, GPU, Machine
@@ -20,6 +19,8 @@ from tensornet_keras.contraction.cost import CPU, GPU, Machine
 BYTES = {"float16": 2, "bfloat16": 2, "float64": 8}
 # A core of a GPU multiplies numbers of 16 bits this many times faster.
 SHORT_SPEED = 4
+# The rates in use, by the folder they would be read from and their key.
+_MACHINES: dict[tuple[str, str], Machine] = {}
 
 
 @lru_cache(maxsize=1)
@@ -49,11 +50,16 @@ def machine_for(dtype: str = "float32") -> Machine:
         What `calibrate` has measured with this backend, device and version
         of the package, or typical rates of a CPU or a GPU.
     """
-    return _machine_for(store.folder(), device_kind(), dtype)
+    key = _machine_key(dtype)
+    place = store.folder(), key
+    if place not in _MACHINES:
+        kept = store.load(key, Machine.from_dict)
+        _MACHINES[place] = kept or default_machine(dtype)
+    return _MACHINES[place]
 
 
 def keep_machine(machine: Machine, dtype: str) -> bool:
-    """Keeps measured rates for this process and for later ones.
+    """Keeps measured rates for this process and, where it can, later ones.
 
     Args:
         machine: The rates.
@@ -62,9 +68,14 @@ def keep_machine(machine: Machine, dtype: str) -> bool:
     Returns:
         Whether they could be written to the cache folder.
     """
-    written = store.save(_machine_key(dtype), dataclasses.asdict(machine))
-    _machine_for.cache_clear()
-    return written
+    key = _machine_key(dtype)
+    _MACHINES[store.folder(), key] = machine
+    return store.save(key, dataclasses.asdict(machine))
+
+
+def forget_machines() -> None:
+    """Lets rates be read from the cache folder anew, as by a new process."""
+    _MACHINES.clear()
 
 
 def default_machine(dtype: str = "float32") -> Machine:
@@ -109,15 +120,8 @@ def is_of_this_device(key: str) -> bool:
     return key.startswith(f"{device_kind()}/{backend.name()}/")
 
 
-@lru_cache(maxsize=16)
-def _machine_for(folder: str, kind: str, dtype: str) -> Machine:
-    kept = store.load(_machine_key(dtype), Machine.from_dict)
-    return kept or default_machine(dtype)
-
-
 def _machine_key(dtype: str) -> str:
-    version = tensornet_keras.__version__
-    return f"rates/{version}/{device_kind()}/{backend.name()}/{dtype}"
+    return f"rates/{device_kind()}/{backend.name()}/{dtype}"
 
 
 def _cores() -> int:

@@ -17,11 +17,10 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import tensornet_keras
 from tensornet_keras import writing
 
 VARIABLE = "TENSORNET_KERAS_CACHE"
-# Of the files, not of what callers keep in them.
-VERSION = 1
 # File names stay readable, and below what file systems allow.
 _LONGEST_NAME = 80
 
@@ -54,6 +53,11 @@ def folder() -> str:
     return os.path.join(base, "tensornet_keras")
 
 
+def is_off() -> bool:
+    """Whether the user wants nothing to be kept, by naming the null device."""
+    return folder() == os.path.abspath(os.devnull)
+
+
 def path_of(key: str) -> str:
     """The file of a key: its words, and a checksum that tells keys apart.
 
@@ -69,8 +73,9 @@ def path_of(key: str) -> str:
 def load(key: str, parse: Callable[[Any], Any] = lambda data: data) -> Any:
     """What was kept under a key.
 
-    A file that is corrupt, of another version or refused by `parse` is set
-    aside as `*.bad`, with one warning, so that it is rebuilt.
+    A file that is corrupt, of another version of the package or refused by
+    `parse` is set aside as `*.bad`, with one warning. The next `save` under
+    the key makes a new one.
 
     Args:
         key: The key it was saved under.
@@ -100,7 +105,7 @@ def load(key: str, parse: Callable[[Any], Any] = lambda data: data) -> Any:
         return None
     try:
         content = json.loads(text)
-        if content["version"] != VERSION:
+        if content["version"] != tensornet_keras.__version__:
             raise ValueError(f"its version is {content['version']}")
         if content["key"] != key:
             raise ValueError("it belongs to another key")
@@ -119,7 +124,8 @@ def save(key: str, data: Any) -> bool:
     Returns:
         Whether it could be written.
     """
-    content = {"version": VERSION, "key": key, "data": data}
+    version = tensornet_keras.__version__
+    content = {"version": version, "key": key, "data": data}
     path = path_of(key)
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)

@@ -11,7 +11,6 @@ import keras
 from rich.console import Console
 from rich.progress import track
 
-import tensornet_keras
 from tensornet_keras import validation
 from tensornet_keras.contraction import devices, store
 from tensornet_keras.contraction.execute import Convolution
@@ -56,7 +55,6 @@ class _Shape:
         """The name of the times in the cache folder."""
         plan = self.plan
         told = (
-            tensornet_keras.__version__,
             plan.network,
             plan.positions,
             plan.uses,

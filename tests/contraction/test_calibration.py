@@ -32,7 +32,7 @@ def test_layers_plan_with_what_was_measured(cache, few_probes):
     machine = calibrate()
     assert machine != typical
     assert devices.machine_for("float32") == machine
-    devices._machine_for.cache_clear()
+    devices.forget_machines()
     assert devices.machine_for("float32") == machine
     assert devices.machine_for("float64") != machine
 
@@ -44,10 +44,38 @@ def test_every_type_has_rates_of_its_own(cache, few_probes, dtype):
     assert devices.machine_for(dtype) == machine
 
 
-def test_without_a_cache_folder_rates_are_returned_only(few_probes):
+def test_without_a_cache_folder_rates_are_for_this_process(few_probes):
     typical = devices.machine_for("float32")
-    assert calibrate().launch > 0
+    machine = calibrate()
+    assert devices.machine_for("float32") == machine != typical
+    devices.forget_machines()
     assert devices.machine_for("float32") == typical
+
+
+def test_a_cache_folder_that_cannot_be_written_is_said(
+    tmp_path, monkeypatch, few_probes
+):
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    monkeypatch.setenv(store.VARIABLE, str(blocked))
+    with pytest.warns(UserWarning, match="this process alone") as caught:
+        machine = calibrate()
+    assert len(caught) == 1
+    assert str(blocked) in str(caught[0].message)
+    assert devices.machine_for("float32") == machine
+
+
+def test_rates_that_were_set_aside_are_measured_anew(cache, few_probes):
+    calibrate()
+    [path] = cache.iterdir()
+    path.write_text("{")
+    devices.forget_machines()
+    with pytest.warns(UserWarning, match="set aside") as caught:
+        devices.machine_for("float32")
+    assert len(caught) == 1
+    machine = calibrate()
+    devices.forget_machines()
+    assert devices.machine_for("float32") == machine
 
 
 @pytest.mark.slow

@@ -60,6 +60,7 @@ def test_without_measurements_rates_are_those_of_the_kind(monkeypatch):
 
 
 def test_measured_rates_are_kept_for_their_type_alone(cache):
+    devices.machine_for("float16")
     measured = dataclasses.replace(CPU, launch=1e-3)
     assert devices.machine_for("float32") == devices.default_machine()
     assert devices.keep_machine(measured, "float32")
@@ -68,11 +69,22 @@ def test_measured_rates_are_kept_for_their_type_alone(cache):
     assert len(os.listdir(cache)) == 1
 
 
-def test_rates_of_another_version_are_not_used(monkeypatch):
-    devices.keep_machine(dataclasses.replace(CPU, launch=1e-3), "float32")
+def test_rates_of_another_version_are_set_aside_and_rebuilt(cache, monkeypatch):
+    measured = dataclasses.replace(CPU, launch=1e-3)
+    devices.keep_machine(measured, "float32")
+    [name] = os.listdir(cache)
     monkeypatch.setattr(tensornet_keras, "__version__", "99")
-    devices._machine_for.cache_clear()
+    devices.forget_machines()
+    with pytest.warns(UserWarning, match="its version is") as caught:
+        assert devices.machine_for("float32") == devices.default_machine()
+    assert len(caught) == 1
+    assert os.listdir(cache) == [f"{name}.bad"]
+    # Once is enough.
+    devices.forget_machines()
     assert devices.machine_for("float32") == devices.default_machine()
+    assert devices.keep_machine(measured, "float32")
+    devices.forget_machines()
+    assert devices.machine_for("float32") == measured
 
 
 def test_rates_that_make_no_sense_are_set_aside(cache):
@@ -81,7 +93,7 @@ def test_rates_that_make_no_sense_are_set_aside(cache):
     content = json.loads((cache / name).read_text())
     content["data"]["launch"] = -1.0
     (cache / name).write_text(json.dumps(content))
-    devices._machine_for.cache_clear()
+    devices.forget_machines()
     with pytest.warns(UserWarning, match="launch=-1.0"):
         machine = devices.machine_for("float32")
     assert machine == devices.default_machine()
@@ -94,9 +106,13 @@ def test_rates_are_read_from_disk_once(monkeypatch):
     assert devices.machine_for("float32") == devices.default_machine()
 
 
-def test_without_a_cache_folder_there_are_typical_rates(cache, monkeypatch):
+def test_without_a_cache_folder_rates_are_for_this_process(monkeypatch):
     monkeypatch.setenv(store.VARIABLE, os.devnull)
-    assert not devices.keep_machine(CPU, "float32")
+    measured = dataclasses.replace(CPU, launch=1e-3)
+    assert devices.machine_for("float32") == devices.default_machine()
+    assert not devices.keep_machine(measured, "float32")
+    assert devices.machine_for("float32") == measured
+    devices.forget_machines()
     assert devices.machine_for("float32") == devices.default_machine()
 
 

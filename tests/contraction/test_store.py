@@ -6,6 +6,7 @@ import textwrap
 
 import pytest
 
+import tensornet_keras as tk
 from tensornet_keras.contraction import store
 
 
@@ -13,6 +14,12 @@ from tensornet_keras.contraction import store
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv(store.VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+def written(**changed):
+    """A file of a key, as the package writes it but for what is changed."""
+    content = {"version": tk.__version__, "key": "a key", "data": 7}
+    return json.dumps(content | changed)
 
 
 def files(folder):
@@ -50,12 +57,23 @@ def test_keys_that_look_alike_have_files_of_their_own(cache):
         '{"version": 1, "key": "a key", "da',
         "[]",
         "{}",
-        json.dumps({"version": 1, "key": "another key", "data": 7}),
-        json.dumps({"version": 0, "key": "a key", "data": 7}),
-        json.dumps({"version": 1, "key": "a key", "data": "seven"}),
+        written(key="another key"),
+        written(version="0"),
+        written(version=1),
+        written(data="seven"),
         b"\xff\xfe\x00",
     ],
-    ids=["empty", "cut", "list", "bare", "key", "version", "data", "bytes"],
+    ids=[
+        "empty",
+        "cut",
+        "list",
+        "bare",
+        "key",
+        "version",
+        "number",
+        "data",
+        "bytes",
+    ],
 )
 def test_a_file_that_cannot_be_used_is_set_aside_once(cache, content):
     store.save("a key", 7)
