@@ -42,11 +42,13 @@ class Wish:
         objective: `"latency"`, `"size"` or `"memory"`.
         max_memory: Most bytes of a layer's memory, `None` for no limit.
         measure: Whether candidates are timed.
+        xla: Whether they are timed compiled by XLA, as the model will be.
     """
 
     objective: str
     max_memory: int | None
     measure: bool
+    xla: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +144,7 @@ def decide(layer, batch: int | None, wish: Wish) -> Decision:
     ranked = _ranked(options, shape[0])
     if not wish.measure or ranked == [dense]:
         return Decision(ranked[0], dense, shown)
-    return _fastest(layer, shape, ranked, dense)
+    return _fastest(layer, shape, ranked, dense, wish.xla)
 
 
 def _options(kernels, batch, wish: Wish) -> list[Option]:
@@ -209,14 +211,17 @@ def _worst_ratios(times: list[list[float]]) -> list[float]:
     ]
 
 
-def _fastest(layer, shape, ranked: list[Option], dense: Option) -> Decision:
+def _fastest(
+    layer, shape, ranked: list[Option], dense: Option, xla: bool
+) -> Decision:
     """The fastest on this device; the dense kernels unless clearly beaten."""
     timed = _worth_timing([x for x in ranked if not x.is_dense], shape[0])
     can_be_dense = dense in ranked
     # The dense kernels are timed twice: what differs is noise.
     tried = [*timed, *([dense, dense] if can_be_dense else [])]
-    runners = [_runner(layer, shape, each) for each in dict.fromkeys(tried)]
-    runners = dict(zip(dict.fromkeys(tried), runners, strict=True))
+    runners = {
+        each: _runner(layer, shape, each, xla) for each in dict.fromkeys(tried)
+    }
     batches = _timed_batches(shape)
     columns = [
         interleaved_seconds(
@@ -268,22 +273,19 @@ def _timed_batches(shape) -> tuple[int, ...]:
     )
 
 
-def _runner(layer, shape, option: Option) -> Callable:
+def _runner(layer, shape, option: Option, xla: bool) -> Callable:
     """A function from a batch size to a run of what a layer would become."""
-    if option.is_source:
-        twin = layer
-    else:
-        twin = freezable.frozen_twin(layer, option.kernels)
-        with starting_from_zeros() as start_from_zeros:
-            start_from_zeros(twin)
-            # A loop that keeps its state has its batch size from the start.
-            fixed = shape[0] if getattr(layer, "stateful", False) else None
-            twin.build((fixed, *shape[1:]))
-        freezable.fill(twin, layer, option.kernels)
-        # An activation that is a layer may be built by the first call only.
-        small = (fixed or 1, *shape[1:])
-        for inputs, arguments in freezable.random_inputs(layer, small):
-            twin(inputs, **arguments)
+    twin = freezable.frozen_twin(layer, option.kernels)
+    with starting_from_zeros() as start_from_zeros:
+        start_from_zeros(twin)
+        # A loop that keeps its state has its batch size from the start.
+        fixed = shape[0] if getattr(layer, "stateful", False) else None
+        twin.build((fixed, *shape[1:]))
+    freezable.fill(twin, layer, option.kernels)
+    # An activation that is a layer may be built by the first call only.
+    small = (fixed or 1, *shape[1:])
+    for inputs, arguments in freezable.random_inputs(layer, small):
+        twin(inputs, **arguments)
     weights = (twin.trainable_variables, twin.non_trainable_variables)
     weights = [[variable.value for variable in each] for each in weights]
 
@@ -301,7 +303,7 @@ def _runner(layer, shape, option: Option) -> Callable:
                 for tensor, (_, arguments) in zip(tensors, calls, strict=True)
             ]
 
-        compiled = backend.compiled(forward)
+        compiled = backend.compiled(forward, xla)
         tensors = [tensor for tensor, _ in calls]
         return lambda: compiled(weights, tensors)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import string
 from dataclasses import dataclass
 
@@ -29,7 +30,10 @@ _KEPT = {"deduplicate"}
 _OF_TRAINING = {
     *("kernel_regularizer", "recurrent_regularizer"),
     *("embeddings_regularizer", "activity_regularizer"),
+    *("bond_dropout", "rank_penalty", "scale_learning_rates", "recompute"),
 }
+# Arguments that speak of what a plan is made for.
+_OF_PLANS = ("planning_batch", "max_memory")
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,35 @@ def sites(layer, shape) -> tuple[Site, ...]:
         layer: A layer without an obstacle.
         shape: The shape of its input.
     """
-    if isinstance(layer, keras.layers.RNN):
-        return _of_loop(layer, shape)
+    with _planned_afresh(layer):
+        if isinstance(layer, keras.layers.RNN):
+            return _of_loop(layer, shape)
+        return _of_one_kernel(layer, shape)
+
+
+@contextlib.contextmanager
+def _planned_afresh(layer):
+    """Context in which a layer plans for what it is asked, bound by nothing.
+
+    Args:
+        layer: A factorized layer.
+    """
+    kernels = twins.factorized_kernels(layer)
+    told = [
+        (kernel, name, getattr(kernel, name))
+        for kernel in kernels
+        for name in _OF_PLANS
+    ]
+    for kernel, name, _ in told:
+        setattr(kernel, name, None)
+    try:
+        yield
+    finally:
+        for kernel, name, value in told:
+            setattr(kernel, name, value)
+
+
+def _of_one_kernel(layer, shape) -> tuple[Site, ...]:
     rebuild_only = getattr(layer, "groups", 1) > 1
     meetings = [_meeting(layer.plan(shape), _seen_by(layer), rebuild_only)]
     if isinstance(layer, layers.FactorizedReversibleEmbedding):
@@ -142,6 +173,8 @@ def frozen_twin(layer, kernels: tuple[Candidate, ...]):
         layer: A layer without an obstacle.
         kernels: What each of its kernels becomes.
     """
+    if all(each.is_source for each in kernels):
+        return _for_inference(layer)
     if isinstance(layer, _TENSOR_LAYERS):
         return _twin_of_tensor_layer(layer, kernels[0])
     source = twins.source_class(layer)
@@ -153,6 +186,14 @@ def frozen_twin(layer, kernels: tuple[Candidate, ...]):
     for name, each in zip(names, kernels, strict=False):
         config[name] = each.format
     return twins.TWINS[source].from_config(config)
+
+
+def _for_inference(layer):
+    """A layer like it whose cores stay as they are."""
+    dropped = _OF_TRAINING | {"planning_batch"}
+    config = config_of(layer).items()
+    kept = {name: value for name, value in config if name not in dropped}
+    return type(layer).from_config(kept)
 
 
 def _inference_config(layer, known) -> dict:

@@ -92,7 +92,9 @@ def freeze(
     validation.one_of(objective, OBJECTIVES, "objective")
     if max_memory is not None:
         max_memory = validation.positive_integer(max_memory, "max_memory")
-    wish = Wish(objective, max_memory, validation.boolean(measure, "measure"))
+    validation.boolean(measure, "measure")
+    xla = bool(model.compiled and model.jit_compile)
+    wish = Wish(objective, max_memory, measure, xla)
     validation.boolean(return_report, "return_report")
     found = _decisions(model, batch_size, wish)
     frozen = _with_frozen(model, found)
@@ -161,7 +163,7 @@ def _with_frozen(model, found: dict[int, Decision]):
 
     def twin_of(layer):
         decision = found.get(id(layer))
-        if decision is None or decision.option.is_source:
+        if decision is None:
             return None
         return freezable.frozen_twin(layer, decision.option.kernels)
 

@@ -20,13 +20,13 @@ _UNKNOWN = "–"
 class FrozenRow:
     """What freezing did with one layer.
 
-    Times are of one forward pass at the report's batch size, in milliseconds.
+    Times are of one forward pass at the row's `batch`, in milliseconds.
 
     Args:
         path: Path of the layer in the model.
         kind: Class of the source layer.
-        became: What it is now, in words, such as `"Dense"` or
-            `"2 of 6 cores"`.
+        became: What it is now, in words, such as `"dense"` or
+            `"2 of 6 cores"`; for a recurrent layer of both kernels.
         numbers_before: Numbers stored by the source layer.
         numbers_after: Numbers stored now.
         batch: The batch size of the times; `None` if nothing was predicted.

@@ -6,12 +6,14 @@ import tensornet_keras as tk
 from tensornet_keras.deployment import choosing
 from tensornet_keras.deployment.choosing import OBJECTIVES
 from tensornet_keras.deployment.export import FORMATS
-from tensornet_keras.formats import Merged
 from tests.deployment.frozen_models import (
     MODES,
+    OTHERS,
+    TRAIN,
     WIDE,
     assert_same,
     model_of,
+    prefers,
     wide_model,
 )
 from tests.laws.examples import a_selection_of_layers, examples_of_every_layer
@@ -21,7 +23,6 @@ on_tensorflow = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow",
     reason="models are exported on the TensorFlow backend",
 )
-TRAIN = tk.formats.TensorTrain(rank=2)
 
 
 @pytest.mark.parametrize("example", examples_of_every_layer(), ids=str)
@@ -33,39 +34,6 @@ def test_outputs_are_those_of_the_source(example):
     for objective in OBJECTIVES:
         frozen = tk.freeze(model, 3, objective, measure=False)
         assert_same(frozen, model, inputs)
-
-
-OTHERS = {
-    "regression": (
-        lambda: tk.layers.TensorRegression(
-            5, tk.formats.Tucker(rank=2), bias_initializer="random_normal"
-        ),
-        (4, 5, 6),
-    ),
-    "contraction": (
-        lambda: tk.layers.TensorContraction((2, 3, 2), activation="tanh"),
-        (4, 5, 6),
-    ),
-    "lstm": (
-        lambda: tk.layers.FactorizedLSTM(6, TRAIN, return_sequences=True),
-        (5, 10),
-    ),
-    "gru": (lambda: tk.layers.FactorizedGRU(6, TRAIN), (5, 10)),
-    "gru before": (
-        lambda: tk.layers.FactorizedGRU(
-            6, TRAIN, reset_after=False, bias_initializer="random_normal"
-        ),
-        (5, 10),
-    ),
-    "mps": (
-        lambda: tk.layers.MPSLayer(3, rank=2),
-        (3,),
-    ),
-    "bidirectional": (
-        lambda: keras.layers.Bidirectional(tk.layers.FactorizedLSTM(6, TRAIN)),
-        (5, 10),
-    ),
-}
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -89,21 +57,6 @@ def test_merged_and_dense_kernels_give_the_same(name, merged, monkeypatch):
     kept = name in ("mps", "bidirectional")
     ours = any(hasattr(x, "cores") for x in frozen._flatten_layers())
     assert ours == (merged or kept)
-
-
-def prefers(merged):
-    """A regret that is least for merged cores, or for dense kernels."""
-
-    def regret(options, batch):
-        del batch
-        return {
-            each: 1.0
-            + (each.is_dense == merged)
-            + 0.1 * len(getattr(each, "kernels", "."))
-            for each in options
-        }
-
-    return regret
 
 
 @pytest.mark.parametrize("example", a_selection_of_layers(), ids=str)
@@ -182,48 +135,6 @@ def test_the_source_is_not_changed():
         np.testing.assert_array_equal(as_numpy(weight), numbers)
 
 
-# A network of one core is its dense kernel.
-SINGLE_CORES = {
-    "contraction": lambda: tk.layers.TensorContraction((3,)),
-    "dense": lambda: tk.layers.FactorizedDense(
-        3, tk.formats.TensorTrain(2, (4,), (3,))
-    ),
-    "merged": lambda: tk.layers.FactorizedDense(
-        3, Merged.dense(tk.formats.LowRank(rank=2).bind((4,), (3,)))
-    ),
-}
-
-
-@pytest.mark.parametrize("name", SINGLE_CORES)
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_training_the_source_later_changes_nothing(name, objective):
-    """JAX takes the memory of what is trained, and of all that share it."""
-    model = model_of(SINGLE_CORES[name](), (4,))
-    frozen = tk.freeze(model, 2, objective, measure=False)
-    inputs = random_array((2, 4))
-    before = as_numpy(frozen(inputs)).copy()
-    model.compile("sgd", "mse")
-    model.fit(inputs, np.ones((2, 3)), verbose=0)
-    assert np.abs(as_numpy(model(inputs)) - before).max() > 1e-4
-    np.testing.assert_array_equal(as_numpy(frozen(inputs)), before)
-
-
-@pytest.mark.parametrize("merged", [True, False])
-@pytest.mark.parametrize("name", ["lstm", "regression", "contraction"])
-def test_training_the_source_of_other_layers_too(name, merged, monkeypatch):
-    monkeypatch.setattr(choosing, "_regret", prefers(merged))
-    make, shape = OTHERS[name]
-    model = model_of(make(), shape)
-    frozen = tk.freeze(model, 2, measure=False)
-    inputs = random_array((2, *shape))
-    before = as_numpy(frozen(inputs)).copy()
-    model.compile("sgd", "mse")
-    model.fit(
-        inputs, np.ones(model.compute_output_shape(inputs.shape)), verbose=0
-    )
-    np.testing.assert_array_equal(as_numpy(frozen(inputs)), before)
-
-
 def test_nothing_is_done_among_the_weights():
     model = wide_model(planning_batch=1)
     frozen = tk.freeze(model, 1, measure=False)
@@ -235,25 +146,6 @@ def test_nothing_is_done_among_the_weights():
     assert layer.name == "wide"
     assert layer.planning_batch is None
     assert type(layer) is tk.layers.FactorizedDense
-
-
-def test_it_is_for_inference_only():
-    model = wide_model(
-        bond_dropout=0.5, rank_penalty=0.1, kernel_regularizer="l2"
-    )
-    model.compile("sgd", "mse")
-    frozen = tk.freeze(model, 2, measure=False)
-    assert not frozen.trainable
-    assert frozen.trainable_variables == []
-    assert not frozen.losses
-    (layer,) = frozen.layers
-    assert layer.bond_dropout == layer.rank_penalty == 0.0
-    inputs = random_array((2, WIDE))
-    predicted = frozen.predict(inputs, verbose=0)
-    assert_close(predicted, model.predict(inputs, verbose=0))
-    # Dropped bonds would show in a call for training.
-    assert_close(frozen(inputs, training=True), predicted)
-    assert frozen.evaluate(inputs, predicted, verbose=0) < 1e-6
 
 
 def test_learning_rate_factors_are_multiplied_in():

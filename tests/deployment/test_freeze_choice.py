@@ -6,9 +6,12 @@ import keras
 import pytest
 
 import tensornet_keras as tk
-from tensornet_keras.deployment import choosing
+from tensornet_keras import backend
+from tensornet_keras.deployment import choosing, freezable
+from tensornet_keras.surgery import twins
 from tests.deployment.frozen_models import (
     MODES,
+    TRAIN,
     WIDE,
     assert_same,
     model_of,
@@ -77,6 +80,58 @@ def test_an_activation_that_is_a_layer_is_timed_and_kept():
     frozen, report = tk.freeze(model, 1, return_report=True)
     assert report.rows[0].measured_ms > 0
     assert_same(frozen, model, random_array((2, WIDE)))
+
+
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_candidates_are_compiled_as_the_model_is(jit_compile, monkeypatch):
+    seen = []
+    compiled = backend.compiled
+
+    def spied(function, xla=False):
+        seen.append(xla)
+        return compiled(function)
+
+    monkeypatch.setattr(backend, "compiled", spied)
+    model = wide_model()
+    tk.freeze(model, 1)
+    model.compile("sgd", "mse", jit_compile=jit_compile)
+    tk.freeze(model, 1)
+    half = len(seen) // 2
+    assert seen == [False] * half + [jit_compile] * half
+    assert half >= 2
+
+
+PLANNED = {
+    "dense": (lambda **how: tk.layers.TTDense(8, 2, **how), (8,)),
+    "rows": (lambda **how: tk.layers.TTDense(8, 2, **how), (3, 8)),
+    "lstm": (
+        lambda **how: tk.layers.FactorizedLSTM(8, TRAIN, **how),
+        (5, 8),
+    ),
+    "embedding": (
+        lambda **how: tk.layers.FactorizedReversibleEmbedding(
+            100, 8, TRAIN, **how
+        ),
+        (5,),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANNED)
+@pytest.mark.parametrize("batch", [1, None])
+def test_layers_are_planned_for_the_batch_that_is_frozen_for(name, batch):
+    make, shape = PLANNED[name]
+    layer = make(planning_batch=512, max_memory=10**9)
+    layer.build((None, *shape))
+    planned = freezable.planned_shape(layer, batch)
+    meetings = [
+        meeting
+        for site in freezable.sites(layer, planned)
+        for meeting in site.meetings
+    ]
+    assert [meeting.batch for meeting in meetings] == [batch] * len(meetings)
+    (kernel, *_) = twins.factorized_kernels(layer)
+    assert (kernel.planning_batch, kernel.max_memory) == (512, 10**9)
 
 
 def test_a_loop_that_keeps_its_state_is_timed_at_its_batch():
