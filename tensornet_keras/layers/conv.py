@@ -35,7 +35,8 @@ class FactorizedConv(FactorizedLayer):
             is factorized, and rebuilt for every call.
         activation: Activation function, as in Keras.
         use_bias: Whether to add a bias.
-        **kwargs: Other arguments of the Keras layer, and `planning_batch`.
+        **kwargs: Other arguments of the Keras layer and of
+            `FactorizedLayer`.
     """
 
     _keras_layer: ClassVar[type[keras.layers.Layer]]
@@ -205,9 +206,10 @@ class FactorizedConv1D(FactorizedConv):
             `padding`: `"valid"`, `"same"`, or `"causal"`, `data_format`,
             `dilation_rate`, `groups`, `activation`, `use_bias`, the
             initializers and regularizers, `bias_constraint`, `name`,
-            `dtype`, `trainable`), and `planning_batch`. The kernel
-            regularizer acts on each core. A `kernel_constraint` and LoRA are
-            refused. With `groups` the kernel is rebuilt for every call.
+            `dtype`, `trainable`), and of `FactorizedLayer`, such as
+            `planning_batch` and `max_memory`. The kernel regularizer acts on
+            each core. A `kernel_constraint` and LoRA are refused. With
+            `groups` the kernel is rebuilt for every call.
 
     Input shape:
         `(batch, steps, channels)`, or channels first.
@@ -252,9 +254,10 @@ class FactorizedConv2D(FactorizedConv):
             `padding`: `"valid"`, `"same"`, `data_format`,
             `dilation_rate`, `groups`, `activation`, `use_bias`, the
             initializers and regularizers, `bias_constraint`, `name`,
-            `dtype`, `trainable`), and `planning_batch`. The kernel
-            regularizer acts on each core. A `kernel_constraint` and LoRA are
-            refused. With `groups` the kernel is rebuilt for every call.
+            `dtype`, `trainable`), and of `FactorizedLayer`, such as
+            `planning_batch` and `max_memory`. The kernel regularizer acts on
+            each core. A `kernel_constraint` and LoRA are refused. With
+            `groups` the kernel is rebuilt for every call.
 
     Input shape:
         `(batch, height, width, channels)`, or channels first.
@@ -299,9 +302,10 @@ class FactorizedConv3D(FactorizedConv):
             `padding`: `"valid"`, `"same"`, `data_format`,
             `dilation_rate`, `groups`, `activation`, `use_bias`, the
             initializers and regularizers, `bias_constraint`, `name`,
-            `dtype`, `trainable`), and `planning_batch`. The kernel
-            regularizer acts on each core. A `kernel_constraint` and LoRA are
-            refused. With `groups` the kernel is rebuilt for every call.
+            `dtype`, `trainable`), and of `FactorizedLayer`, such as
+            `planning_batch` and `max_memory`. The kernel regularizer acts on
+            each core. A `kernel_constraint` and LoRA are refused. With
+            `groups` the kernel is rebuilt for every call.
 
     Input shape:
         `(batch, depth, height, width, channels)`, or channels first.

@@ -27,9 +27,10 @@ class FactorizedDense(FactorizedLayer):
         **kwargs: The other arguments of `keras.layers.Dense`
             (`kernel_initializer`, `bias_initializer`, `kernel_regularizer`,
             `bias_regularizer`, `activity_regularizer`, `bias_constraint`,
-            `name`, `dtype`, `trainable`), and `planning_batch`, the batch
-            size to plan for. The regularizer acts on each core. A
-            `kernel_constraint`, LoRA and quantization are refused.
+            `name`, `dtype`, `trainable`), and of `FactorizedLayer`, such as
+            `planning_batch`, the batch size to plan for, and `max_memory`,
+            the most bytes that a plan may take. The regularizer acts on each
+            core. A `kernel_constraint`, LoRA and quantization are refused.
 
     Input shape:
         `(batch, ..., input_size)`.

@@ -58,9 +58,9 @@ class FactorizedEmbedding(FactorizedLayer):
             `None` does so where it is likely to pay: with 256 ids or more,
             and on JAX, where shapes are fixed, with twice as many ids as the
             vocabulary has.
-        **kwargs: `planning_batch`, `bond_dropout`, `rank_penalty`,
-            `scale_learning_rates` and `recompute` as in `FactorizedLayer`,
-            and the arguments of `keras.layers.Layer` (`name`, `dtype`,
+        **kwargs: `planning_batch`, `max_memory`, `bond_dropout`,
+            `rank_penalty`, `scale_learning_rates` and `recompute` as in
+            `FactorizedLayer`, and the arguments of `keras.layers.Layer` (`name`, `dtype`,
             `trainable`, `activity_regularizer`). An
             `embeddings_constraint`, `weights`, LoRA and quantization are
             refused.
