@@ -43,8 +43,8 @@ def plan_for(
     """The plan that the cost model predicts to be the fastest.
 
     With an unknown batch it is the plan whose worst ratio to the fastest one,
-    over the batch sizes 1, 2, 4, ... 1024, is the least; or two, of which
-    `beyond` names the second, where that is much better than any single one.
+    over the batch sizes 1, 2, 4, ... 1024, is the least. Its `ranges` name
+    two others, for small and for large batches, where they are much better.
 
     Args:
         network: The network to contract.
@@ -93,6 +93,7 @@ def plan_for(
     return _least_regret(plans, batch)
 
 
+@lru_cache(maxsize=4096)
 def plan_of(
     network: TensorNetwork,
     order: Order,
@@ -103,6 +104,7 @@ def plan_of(
     tiles: int = 1,
     mode: str = INFERENCE,
     machine: Machine = CPU,
+    tuned: bool = False,
 ) -> Plan:
     """The plan of a given order, such as one that was measured.
 
@@ -115,6 +117,7 @@ def plan_of(
         tiles: Into how many parts the batch is cut.
         mode: As in `plan_for`.
         machine: As in `plan_for`.
+        tuned: Whether it was measured to be the fastest.
 
     Raises:
         ValueError: If the order does not name every core once.
@@ -138,6 +141,7 @@ def plan_of(
         mode=mode,
         machine=machine,
         tiles=tiles,
+        tuned=tuned,
     )
 
 
@@ -159,9 +163,8 @@ def _least_regret(plans: list[Plan], batch: int | None) -> Plan:
     if batch is None:
         small, large, at, regret = _best_pair(regrets)
         if worst[ranked[0]] > WORTH_A_SWITCH * regret:
-            winner = dataclasses.replace(
-                plans[small], beyond=(batches[at], plans[large])
-            )
+            ranges = (1, plans[small]), (batches[at], plans[large])
+            winner = dataclasses.replace(winner, ranges=ranges)
     return dataclasses.replace(winner, batch=batch, rivals=rivals)
 
 

@@ -7,6 +7,7 @@ has them, else typical ones of the kind of device. Nothing is measured here.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import platform
 import re
@@ -15,12 +16,14 @@ from functools import lru_cache
 from tensornet_keras import backend
 from tensornet_keras.contraction import store
 from tensornet_keras.contraction.cost import CPU, GPU, Machine
+from tensornet_keras.contraction.steps import Positions
 
 BYTES = {"float16": 2, "bfloat16": 2, "float64": 8}
 # A core of a GPU multiplies numbers of 16 bits this many times faster.
 SHORT_SPEED = 4
 # The rates in use, by the folder they would be read from and their key.
 _MACHINES: dict[tuple[str, str], Machine] = {}
+XLA = "-xla"
 
 
 @lru_cache(maxsize=1)
@@ -93,22 +96,41 @@ def default_machine(dtype: str = "float32") -> Machine:
     return dataclasses.replace(GPU, itemsize=itemsize, multiply_adds=rate)
 
 
-def tuning_key(batch: int | None, dtype: str, mode: str) -> str:
+def tuning_key(
+    batch: int,
+    dtype: str,
+    mode: str,
+    positions: Positions = ((), ()),
+    xla: bool = False,
+) -> str:
     """The name under which a measured plan is kept.
 
     Args:
         batch: Batch size; those up to the next power of two share a name.
-            `None` is any.
         dtype: The type that the layer computes in.
         mode: `"inference"`, `"training"` or `"frozen"`.
+        positions: As in `plan_for`; their number, too, shares a name with
+            those up to the next power of two.
+        xla: Whether TensorFlow compiles by XLA.
 
     Returns:
         A string such as
-        `"amd-epyc-2-cores/tensorflow/batch-32/float32/inference"`.
+        `"amd-epyc-2-cores/tensorflow/batch-32/float32/inference"`, or
+        `"...-xla/batch-32x1024/..."` for images of 32 by 32, by XLA.
     """
-    bucket = "any" if batch is None else 1 << (batch - 1).bit_length()
-    where = f"{device_kind()}/{backend.name()}"
-    return f"{where}/batch-{bucket}/{dtype}/{mode}"
+    size, rows = bucket(batch), bucket(math.prod(positions[0]))
+    many = f"x{rows}" if rows > 1 else ""
+    where = f"{device_kind()}/{backend.name()}{XLA if xla else ''}"
+    return f"{where}/batch-{size}{many}/{dtype}/{mode}"
+
+
+def bucket(number: int) -> int:
+    """The least power of two that is not below a number.
+
+    Args:
+        number: A number, 1 at least.
+    """
+    return 1 << (number - 1).bit_length()
 
 
 def is_of_this_device(key: str) -> bool:
@@ -117,7 +139,8 @@ def is_of_this_device(key: str) -> bool:
     Args:
         key: A name that `tuning_key` made, here or elsewhere.
     """
-    return key.startswith(f"{device_kind()}/{backend.name()}/")
+    here = f"{device_kind()}/{backend.name()}"
+    return key.startswith((f"{here}/", f"{here}{XLA}/"))
 
 
 def _machine_key(dtype: str) -> str:

@@ -75,12 +75,12 @@ def execute(
     else:
         dtype = inputs.dtype
     dtype = keras.backend.standardize_dtype(dtype)
-    if _in_parts(plan, inputs):
+    if plan.tiles > 1:
         weights = merged or merged_weights(plan, cores, dtype)
         output = ops.concatenate(
             [
                 _applied(plan, part, weights, convolution, moved, dtype)
-                for part in ops.split(inputs, plan.tiles)
+                for part in _parts(inputs, plan.tiles)
             ]
         )
     else:
@@ -90,10 +90,15 @@ def execute(
     return output
 
 
-def _in_parts(plan: Plan, inputs) -> bool:
-    """Whether the batch is cut; one the plan was not made for may not fit."""
-    batch = inputs.shape[0] if plan.tiles > 1 else None
-    return bool(batch) and batch % plan.tiles == 0
+def _parts(inputs, count: int) -> list:
+    """Parts of a batch, as many as asked unless it has fewer examples."""
+    known = inputs.shape[0]
+    batch = ops.shape(inputs)[0] if known is None else known
+    size = -(-batch // count)
+    starts = [n * size for n in range(count)]
+    if known is not None:
+        starts = [start for start in starts if start < known] or [0]
+    return [inputs[start : start + size] for start in starts]
 
 
 def _applied(plan: Plan, inputs, weights, convolution, moved, dtype):

@@ -6,6 +6,7 @@ then the result of each step.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -50,10 +51,13 @@ class Plan:
             counts too) or `"frozen"` (what is done among the weights is done
             already).
         machine: The device whose rates predict the time.
-        tiles: Into how many equal parts the batch is cut; the input's steps
-            run part by part.
-        beyond: `(batch, plan)`: from this batch on the other plan is better,
-            where the batch is known only when the layer runs.
+        tiles: Into how many parts the batch is cut, of one size but for the
+            last; the input's steps run part by part.
+        ranges: `(batch, plan)`: which plan is taken from which batch on,
+            where the batch is known only when the layer runs and no plan is
+            good for all; the first begins at 1. Where there are no branches,
+            this plan itself is taken whatever the batch.
+        tuned: Whether it was measured to be the fastest, not predicted.
     """
 
     network: TensorNetwork
@@ -67,7 +71,8 @@ class Plan:
     mode: str = INFERENCE
     machine: cost.Machine = cost.CPU
     tiles: int = 1
-    beyond: tuple[int, Plan] | None = None
+    ranges: tuple[tuple[int, Plan], ...] = ()
+    tuned: bool = False
 
     @property
     def rebuilds(self) -> bool:
@@ -79,6 +84,15 @@ class Plan:
             and not step.weight_only
         ]
         return len(meetings) == 1
+
+    def at(self, batch: int) -> Plan:
+        """The plan that a batch takes: this one, or that of its range.
+
+        Args:
+            batch: The batch size.
+        """
+        plans = [plan for first, plan in self.ranges if first <= batch]
+        return plans[-1] if plans else self
 
     @property
     def full_title(self) -> str:
@@ -123,8 +137,9 @@ class Plan:
         Args:
             batch: The batch size.
         """
-        if self.beyond and batch >= self.beyond[0]:
-            return self.beyond[1].seconds_at(batch)
+        plan = self.at(batch)
+        if plan is not self:
+            return plan.seconds_at(batch)
         sizes = self._sizes_at(batch)
         return sum(
             self._runs(step) * self.seconds_of(step, sizes)
@@ -157,8 +172,9 @@ class Plan:
         Args:
             batch: The batch size.
         """
-        if self.beyond and batch >= self.beyond[0]:
-            return self.beyond[1].peak_bytes_at(batch)
+        plan = self.at(batch)
+        if plan is not self:
+            return plan.peak_bytes_at(batch)
         given = len(self.network.cores) + 1
         training = self.mode == TRAINING
         # Every part of the batch is kept for the way back.
@@ -182,10 +198,18 @@ class Plan:
             return 0 if self.mode == FROZEN else 1
         return self.uses * self.tiles
 
+    @property
+    def _how_found(self) -> str:
+        return ", autotuned" if self.tuned else ""
+
     def __str__(self) -> str:
+        # The steps below are this plan's, whatever others its ranges name.
+        alone = dataclasses.replace(self, ranges=())
         lines = [
-            f"{self.full_title}: {self.multiply_adds:,} multiply-adds, "
-            f"{self.seconds * 1e6:,.0f} us predicted at batch "
+            f"{self.full_title}{self._how_found}: "
+            f"{self.multiply_adds:,} multiply-adds, "
+            f"{alone.seconds * 1e6:,.0f} us predicted, "
+            f"{alone.peak_bytes:,} bytes at batch "
             f"{self.shown_batch}{self._circumstances()}"
         ]
         for number, step in enumerate(self.steps, start=1):
@@ -201,9 +225,10 @@ class Plan:
             f"     instead of {title}: {seconds * 1e6:,.0f} us"
             for title, seconds in self.rivals
         ]
-        if self.beyond:
-            batch, plan = self.beyond
-            lines.append(f"     from batch {batch} on: {plan.title}")
+        lines += [
+            f"     from batch {batch} on: {plan.full_title}{plan._how_found}"
+            for batch, plan in self.ranges
+        ]
         return "\n".join(lines)
 
     def _circumstances(self) -> str:

@@ -22,6 +22,7 @@ from tensornet_keras.deployment.tuning_report import (
     TuningReport,
     TuningRow,
 )
+from tensornet_keras.layers import planning
 from tensornet_keras.layers.conv import FactorizedConv
 from tensornet_keras.layers.factorized import FactorizedLayer
 from tensornet_keras.layers.recurrent_cells import FactorizedCell
@@ -48,7 +49,14 @@ class _Shape:
     def key(self) -> str:
         """The name of the winner in a layer."""
         plan = self.plan
-        return devices.tuning_key(plan.batch, self.dtype, plan.mode)
+        return planning.tuning_key(
+            plan.network,
+            plan.batch,
+            self.dtype,
+            plan.mode,
+            plan.positions,
+            self.xla,
+        )
 
     @property
     def store_key(self) -> str:
@@ -81,12 +89,12 @@ def autotune(
     on the device, in turns. Layers of the same shape are timed once. The
     fastest plan is written into the layer, and is saved with the model: a
     layer takes it wherever the device, the backend, the type and the mode are
-    these, for batch sizes up to the next power of two. A batch that is not
-    known when the model is compiled, as in `fit` and `predict` on TensorFlow,
-    takes the plan of the least worst ratio to the best over the sizes timed
-    here, if one was timed at all of them. All times are kept
-    in the user's cache folder, so that the same shapes need not be timed
-    again.
+    these, for batch sizes up to the next power of two; of several sizes up to
+    the same one, the plan with the least worst ratio to the best is kept. A
+    batch that is not known when the model is compiled, as in `fit` and
+    `predict` on TensorFlow, branches: sizes that were timed take what won,
+    others what is predicted. All times are kept in the user's cache folder,
+    so that the same shapes need not be timed again.
 
     Args:
         model: A built Keras model.
@@ -233,7 +241,7 @@ def _shape(layer, size, mode, xla) -> _Shape:
     batch = layer.planning_batch or plan.batch or size
     bare = {"title": "", "steps": (), "order": (), "tiles": 1}
     plan = dataclasses.replace(
-        plan, batch=batch, rivals=(), beyond=None, **bare
+        plan, batch=batch, rivals=(), ranges=(), tuned=False, **bare
     )
     dtype, convolution = layer.compute_dtype, _convolution(layer)
     return _Shape(plan, dtype, convolution, layer.max_memory, xla)
@@ -289,42 +297,35 @@ def _parse(data) -> tuple[Timing, ...]:
 
 def _keep(shapes, timings) -> None:
     """Writes the winners into the layers."""
-    everywhere: dict[tuple, list] = {}
+    named: dict[tuple, list] = {}
     for shape, layers in shapes.items():
-        won = min(timings[shape], key=lambda timing: timing.measured)
         for layer in layers:
-            layer.tuned_plans[shape.key] = _entry(won)
-            if not layer.planning_batch:
-                same = (id(layer), shape.plan.mode)
-                everywhere.setdefault(same, []).append((layer, shape))
-    for found in everywhere.values():
-        layer, shape = found[0]
-        key = devices.tuning_key(None, shape.dtype, shape.plan.mode)
+            named.setdefault((id(layer), shape.key), []).append((layer, shape))
+    for (_, key), found in named.items():
         won = _best_over_all([timings[shape] for _, shape in found])
-        layer.tuned_plans.pop(key, None)
-        if won:
-            layer.tuned_plans[key] = _entry(won)
+        found[0][0].tuned_plans[key] = _entry(won)
 
 
-def _best_over_all(sizes: list[tuple[Timing, ...]]) -> Timing | None:
+def _best_over_all(sizes: list[tuple[Timing, ...]]) -> Timing:
     """The plan of the least worst ratio to the best, over batch sizes.
 
-    Only plans that were timed at all of them are compared.
+    Where none was timed at all of them, the best at the largest.
     """
     ratios: dict[tuple, list[float]] = {}
     for timings in sizes:
         best = min(timing.measured for timing in timings)
         for timing in timings:
-            if timing.tiles == 1:
-                ratio = timing.measured / best
-                ratios.setdefault(timing.order, []).append(ratio)
+            ratio = timing.measured / best
+            ratios.setdefault(_name(timing), []).append(ratio)
     common = {
-        order: max(found)
-        for order, found in ratios.items()
+        name: max(found)
+        for name, found in ratios.items()
         if len(found) == len(sizes)
     }
-    whole = [t for t in sizes[0] if t.tiles == 1 and t.order in common]
-    return min(whole, key=lambda t: common[t.order], default=None)
+    timed = [one for one in sizes[-1] if _name(one) in common]
+    if not timed:
+        return min(sizes[-1], key=lambda one: one.measured)
+    return min(timed, key=lambda one: common[_name(one)])
 
 
 def _entry(timing: Timing) -> dict:

@@ -1,15 +1,19 @@
 """Which plan a layer takes: a tuned one, or the best that is predicted.
 
-A batch that is known only when the layer runs may have two plans. TensorFlow
-then branches; a graph without branches, for export, is traced inside
-`without_branches`.
+A batch that is known only when the layer runs may have several plans.
+TensorFlow then branches; a graph without branches, for export, is traced
+inside `without_branches`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import contextvars
+import dataclasses
+import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 
 from keras import ops
 
@@ -20,8 +24,9 @@ from tensornet_keras.contraction.search import BATCHES
 from tensornet_keras.contraction.trees import as_order
 from tensornet_keras.network import TensorNetwork
 
-# The batch that an unknown one must not exceed a memory at.
+# Sizes that an unknown batch may have; tuned ones may be larger, 64 times.
 MOST = BATCHES[-1]
+LARGER = 6
 _BRANCHES = contextvars.ContextVar("branches", default=True)
 
 
@@ -62,24 +67,7 @@ def chosen(
     batch = layer.planning_batch or batch or None
     mode = TRAINING if training else INFERENCE
     machine = devices.machine_for(layer.compute_dtype)
-    key = devices.tuning_key(batch, layer.compute_dtype, mode)
-    tuned = layer.tuned_plans.get(key)
-    if tuned is not None and tunable and not rebuild_only:
-        plan = plan_of(
-            network,
-            as_order(tuned["order"]),
-            batch,
-            positions,
-            uses,
-            tiles=tuned["tiles"],
-            mode=mode,
-            machine=machine,
-        )
-        # A size of the same name may be larger than the one that was timed.
-        bound = layer.max_memory
-        if bound is None or plan.peak_bytes_at(batch or MOST) <= bound:
-            return plan
-    return plan_for(
+    plan = plan_for(
         network,
         batch,
         positions,
@@ -89,21 +77,139 @@ def chosen(
         machine=machine,
         max_memory=layer.max_memory,
     )
+    if not layer.tuned_plans or not tunable or rebuild_only:
+        return plan
+
+    def tuned(size: int, most: int) -> Plan | None:
+        """What was measured to be the best for such sizes, if it fits."""
+        entry = _entry(layer, network, size, mode, positions)
+        if entry is None:
+            return None
+        found = plan_of(
+            network,
+            as_order(entry["order"]),
+            batch,
+            positions,
+            uses,
+            tiles=entry["tiles"],
+            mode=mode,
+            machine=machine,
+            tuned=True,
+        )
+        # A size of the same name may be larger than the one that was timed.
+        memory = layer.max_memory
+        fits = memory is None or found.peak_bytes_at(most) <= memory
+        return found if fits else None
+
+    if batch is not None:
+        return tuned(batch, batch) or plan
+    return _with_ranges(plan, tuned)
+
+
+def tuning_key(
+    network: TensorNetwork, batch: int, dtype: str, mode: str, positions, xla
+) -> str:
+    """The name under which a layer keeps a measured plan.
+
+    Rows of a matrix count as so many examples.
+
+    Args:
+        network: The network to contract.
+        batch: Batch size.
+        dtype: The type that the layer computes in.
+        mode: `"inference"` or `"training"`.
+        positions: As in `plan_for`.
+        xla: Whether XLA compiles.
+    """
+    if not network.labels_of("window"):
+        batch, positions = batch * math.prod(positions[0]), ((), ())
+    # JAX has no other way to compile.
+    xla = xla and backend.name() == "tensorflow"
+    return devices.tuning_key(batch, dtype, mode, positions, xla)
+
+
+def _entry(layer, network, size, mode, positions) -> dict | None:
+    """The tuned plan of a size; one timed with XLA may serve without it."""
+    xla = backend.compiles_by_xla()
+    for way in (xla, not xla):
+        key = tuning_key(
+            network, size, layer.compute_dtype, mode, positions, way
+        )
+        if key in layer.tuned_plans:
+            return layer.tuned_plans[key]
+    _say_what_is_foreign(frozenset(layer.tuned_plans))
+    return None
+
+
+@lru_cache(maxsize=256)
+def _say_what_is_foreign(keys: frozenset[str]) -> None:
+    """Warns of plans from elsewhere, once, where all of them are."""
+    if not any(map(devices.is_of_this_device, keys)):
+        where = sorted({"/".join(key.split("/")[:2]) for key in keys})
+        warnings.warn(
+            f"Plans tuned on {', '.join(where)} are ignored on "
+            f"{devices.device_kind()}/{backend.name()}. "
+            "Call `autotune` here.",
+            stacklevel=2,
+        )
+
+
+def _with_ranges(plan: Plan, tuned: Callable[[int, int], Plan | None]) -> Plan:
+    """A plan for an unknown batch, with tuned ones where there are some."""
+    per_example = _rows_per_example(plan)
+    # Where a size may begin that shares no name with the one below.
+    starts = {1, *(first for first, _ in plan.ranges)}
+    for rows in (2**n for n in range(MOST.bit_length() + LARGER)):
+        starts.add(rows // per_example + 1)
+    ranges: list[tuple[int, Plan]] = []
+    for first in sorted(starts):
+        last = max(first, devices.bucket(first * per_example) // per_example)
+        found = tuned(first, last) or plan.at(first)
+        if not ranges or ranges[-1][1] != found:
+            ranges.append((first, found))
+    if len(ranges) == 1:
+        return ranges[0][1]
+    return dataclasses.replace(plan, ranges=tuple(ranges))
 
 
 def run_best(plan: Plan, inputs, run: Callable[[Plan], Callable]):
-    """Runs a plan, or the one of two that fits the batch.
+    """Runs a plan, or the one of its ranges that has the batch.
 
     Args:
         plan: The plan.
-        inputs: The tensor whose first axis is the batch.
+        inputs: The tensor whose first axes are the batch and its rows.
         run: A function of a plan that returns one without arguments.
     """
-    branches = backend.has_branches() and _BRANCHES.get()
-    if plan.beyond is None or None not in inputs.shape[:1] or not branches:
+    if not plan.ranges:
         return run(plan)()
-    batch, larger = plan.beyond
-    return ops.cond(ops.shape(inputs)[0] < batch, run(plan), run(larger))
+    axes = _axes_of_rows(plan, len(inputs.shape))
+    per_example = _rows_per_example(plan)
+    if None not in inputs.shape[:axes]:
+        rows = math.prod(inputs.shape[:axes])
+        return run(plan.at(max(1, rows // per_example)))()
+    if not (backend.has_branches() and _BRANCHES.get()):
+        return run(plan)()
+    rows = math.prod(ops.shape(inputs)[:axes])
+    number = sum(
+        ops.cast(rows >= first * per_example, "int32")
+        for first, _ in plan.ranges[1:]
+    )
+    return ops.switch(number, [run(one) for _, one in plan.ranges])
+
+
+def _rows_per_example(plan: Plan) -> int:
+    """How many rows of a matrix an example has, as far as it was known."""
+    window = plan.network.labels_of("window")
+    return 1 if window else math.prod(plan.positions[0])
+
+
+def _axes_of_rows(plan: Plan, axes: int) -> int:
+    """How many of an input's axes are the batch and rows of examples."""
+    if plan.network.labels_of("window"):
+        return 1
+    if plan.network.labels_of("lookup"):
+        return axes
+    return axes - 1 - len(plan.network.labels_of("batch"))
 
 
 def checked_plans(tuned: Mapping | None) -> dict[str, dict]:

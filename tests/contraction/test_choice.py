@@ -6,6 +6,7 @@ import pytest
 from tensornet_keras.contraction import candidates, plan_for, plan_of
 from tensornet_keras.contraction.cost import CPU
 from tensornet_keras.contraction.execute import execute
+from tensornet_keras.contraction.search import BATCHES
 from tensornet_keras.contraction.trees import as_order
 from tests.contraction.networks import VGG, train
 from tests.laws.oracles import assert_close, dense_weight, random_cores
@@ -45,15 +46,31 @@ def test_a_slower_device_takes_longer():
 def test_two_plans_share_the_sizes_of_an_unknown_batch():
     # A few examples are swept, many meet the dense kernel.
     plan = plan_for(MILD, mode="frozen")
-    assert plan.beyond is not None
-    batch, larger = plan.beyond
+    (first, smaller), (batch, larger) = plan.ranges
+    assert first == 1
     assert larger.rebuilds
-    assert not plan.rebuilds
+    assert not smaller.rebuilds
+    assert plan.at(batch - 1) is smaller
+    assert plan.at(batch) is larger
+    assert plan.seconds_at(1) == smaller.seconds_at(1)
     assert plan.seconds_at(batch) == larger.seconds_at(batch)
     assert plan.peak_bytes_at(batch) == larger.peak_bytes_at(batch)
-    alone = dataclasses.replace(plan, beyond=None)
-    assert alone.seconds_at(1024) > plan.seconds_at(1024)
     assert f"from batch {batch} on: {larger.title}" in str(plan)
+    # By itself it is the one whose worst regret is the least.
+    alone = dataclasses.replace(plan, ranges=())
+    worst = {one: max(regrets_of(one)) for one in (alone, smaller, larger)}
+    assert worst[alone] == min(worst.values())
+    assert max(regrets_of(plan)) < worst[alone]
+
+
+def regrets_of(plan):
+    plans = [
+        dataclasses.replace(one, mode=plan.mode) for one in candidates(MILD)
+    ]
+    return [
+        plan.seconds_at(batch) / min(one.seconds_at(batch) for one in plans)
+        for batch in BATCHES
+    ]
 
 
 def test_a_plan_of_an_order_is_that_candidate():

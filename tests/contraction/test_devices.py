@@ -125,11 +125,24 @@ def test_a_key_names_device_backend_batch_type_and_mode():
 
 @pytest.mark.parametrize(
     ("batch", "bucket"),
-    [(1, "1"), (2, "2"), (3, "4"), (32, "32"), (33, "64"), (None, "any")],
+    [(1, "1"), (2, "2"), (3, "4"), (32, "32"), (33, "64")],
 )
 def test_batches_up_to_a_power_of_two_share_a_key(batch, bucket):
     key = devices.tuning_key(batch, "float32", "inference")
     assert f"/batch-{bucket}/" in key
+
+
+def test_positions_and_xla_are_in_a_key():
+    def key(positions, xla=False):
+        return devices.tuning_key(
+            8, "float32", "inference", (positions, positions), xla
+        )
+
+    assert "/batch-8/" in key((1,))
+    assert "/batch-8x64/" in key((8, 8)) == key((6, 10))
+    assert key((8, 8)) != key((8, 9))
+    assert "-xla/batch-8/" in key((), xla=True)
+    assert devices.is_of_this_device(key((), xla=True))
 
 
 def test_a_key_of_another_device_is_told(monkeypatch):

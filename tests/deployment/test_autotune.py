@@ -59,7 +59,7 @@ def test_the_fastest_plan_is_written_into_the_layer(quick):
     assert row.speed_up == len(plans) > 1
     assert layer.plan(8).order == plans[-1].order
     assert layer.plan(7).order == plans[-1].order
-    assert set(layer.tuned_plans) == {key(8), key(None)}
+    assert set(layer.tuned_plans) == {key(8)}
 
 
 def test_a_real_clock_finds_a_plan(monkeypatch):
@@ -115,8 +115,8 @@ def test_plans_are_for_the_mode(mode, quick):
     assert {name.rsplit("/")[-1] for name in layer.tuned_plans} == set(modes)
 
 
-def test_an_unknown_batch_takes_what_is_best_over_the_sizes(monkeypatch):
-    times = {1: [4.0, 1.0, 2.0], 64: [1.0, 9.0, 1.5]}
+def test_sizes_of_one_name_share_what_is_best_over_them(monkeypatch):
+    times = {40: [4.0, 1.0, 2.0], 64: [1.0, 9.0, 1.5]}
     orders = []
 
     def measure(plans, dtype, convolution=None, xla=False):
@@ -134,17 +134,33 @@ def test_an_unknown_batch_takes_what_is_best_over_the_sizes(monkeypatch):
     monkeypatch.setattr(tuning, "shortlist", shortlist)
     monkeypatch.setattr(tuning, "measure", measure)
     layer = dense()
-    tk.autotune(model_of(layer), (64, 1))
-    assert layer.plan(1).order == orders[1]
-    assert layer.plan(64).order == orders[0]
-    assert layer.plan((None, 16)).order == orders[2]
+    tk.autotune(model_of(layer), (64, 40))
+    assert layer.plan(40).order == layer.plan(64).order == orders[2]
+
+
+def test_an_unknown_batch_branches_to_what_was_timed(quick):
+    layer = dense()
+    tk.autotune(model_of(layer), (4, 32))
+    plan = layer.plan((None, 16))
+    tuned = {plans[0].batch: plans[-1].order for plans, *_ in quick}
+    for batch, size in ((3, 4), (4, 4), (17, 32), (32, 32)):
+        assert plan.at(batch).tuned
+        assert plan.at(batch).order == tuned[size]
+    fresh = dense()
+    fresh.build((None, 16))
+    for batch in (1, 2, 5, 16, 33, 1024):
+        assert not plan.at(batch).tuned
+        assert plan.at(batch).steps == fresh.plan((None, 16)).at(batch).steps
+    assert "autotuned" in str(plan)
+    assert "autotuned" in str(layer.plan(4))
+    assert "autotuned" not in str(fresh.plan(4))
 
 
 def test_plans_timed_at_one_size_only_are_not_for_all():
     one = Timing("one", ((0, 1),), 1, 1.0, 1.0)
     other = Timing("other", (0, 1), 1, 1.0, 1.0)
     parts = Timing("parts", ((0, 1),), 4, 1.0, 0.5)
-    assert tuning._best_over_all([(one,), (other,)]) is None
+    assert tuning._best_over_all([(one,), (other,)]) == other
     assert tuning._best_over_all([(one, parts), (one, other)]) == one
 
 
@@ -241,9 +257,10 @@ def test_a_compiled_model_is_compiled_again():
 
 
 def test_plans_of_another_device_are_ignored_and_said():
-    elsewhere = "some-gpu/jax/batch-8/float32/inference"
+    elsewhere = "some-gpu/torch/batch-8/float32/inference"
     layer = dense(tuned_plans={elsewhere: {"order": [0, 1], "tiles": 1}})
-    report = tk.autotune(model_of(layer), 8)
+    with pytest.warns(UserWarning, match="tuned on some-gpu"):
+        report = tk.autotune(model_of(layer), 8)
     assert report.foreign == ((layer.path, elsewhere),)
     assert elsewhere in layer.tuned_plans
     assert "another device" in str(report)

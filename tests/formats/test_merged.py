@@ -27,7 +27,7 @@ def test_no_plan_merges_or_reorders_them():
     (plan,) = candidates(MERGED.network)
     assert plan.order == (0, 1)
     assert plan_for(MERGED.network, 7).order == (0, 1)
-    assert plan_for(MERGED.network, None).beyond is None
+    assert plan_for(MERGED.network, None).ranges == ()
 
 
 def test_a_transposed_network_is_planned_anew():

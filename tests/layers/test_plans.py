@@ -8,7 +8,7 @@ import pytest
 import tensornet_keras as tk
 from tensornet_keras import backend
 from tensornet_keras.contraction import candidates, devices, plan_for
-from tensornet_keras.layers import planning
+from tensornet_keras.layers import factorized, planning
 from tests.laws.oracles import assert_close, random_array
 
 MODES = (2, 7, 8, 8, 7, 4), (4,) * 6
@@ -177,6 +177,36 @@ def test_a_tuned_plan_keeps_to_the_memory_too():
     assert layer.plan(20).order == large.order
 
 
+def test_a_tuned_plan_keeps_to_the_memory_for_every_batch_of_its_name():
+    layer = dense()
+    plans = candidates(layer.format.network)
+    large = max(
+        (plan for plan in plans if not plan.rebuilds),
+        key=lambda plan: plan.peak_bytes_at(1024),
+    )
+    tuned = {"order": large.order, "tiles": 1}
+    layer.tuned_plans[tuned_key(1024)] = tuned
+    assert layer.plan((None, 25088)).at(600).order == large.order
+    bound = large.peak_bytes_at(600)
+    assert bound > min(plan.peak_bytes_at(1024) for plan in plans)
+    layer.max_memory = bound
+    assert layer.plan(600).order == large.order
+    assert layer.plan((None, 25088)).at(600).order != large.order
+
+
+def test_rows_of_a_matrix_are_examples_to_a_tuned_plan():
+    layer = tk.layers.TTDense(1024, 32, (4, 8, 8, 4), (4, 8, 8, 4))
+    layer.build((None, None, 1024))
+    order = candidates(layer.format.network)[0].order
+    layer.tuned_plans[tuned_key(64)] = {"order": order, "tiles": 1}
+    for shape in ((8, 8, 1024), (5, 7, 1024), (64, 1, 1024)):
+        assert layer.plan(shape).tuned
+    for shape in ((4, 8, 1024), (8, 9, 1024)):
+        assert not layer.plan(shape).tuned
+    plan = layer.plan((None, 5, 1024))
+    assert [plan.at(n).tuned for n in (6, 7, 12, 13)] == [0, 1, 1, 0]
+
+
 @pytest.mark.parametrize(
     "plan", [3, {"order": [0]}, {"order": [0], "tiles": 0}, {"tiles": 1}]
 )
@@ -189,41 +219,105 @@ def two_plans(monkeypatch):
     """A layer whose plans for a small and a large batch differ."""
     layer = tk.layers.TTDense(1024, 32, (4, 8, 8, 4), (4, 8, 8, 4))
     layer.build((None, 1024))
-    network = layer.format.network
-    plans = {plan.rebuilds: plan for plan in candidates(network)}
-    switched = dataclasses.replace(plans[False], beyond=(16, plans[True]))
+    small, large, alone = candidates(layer.format.network)[:3]
+    switched = dataclasses.replace(alone, ranges=((1, small), (16, large)))
     monkeypatch.setattr(planning, "plan_for", lambda *_, **__: switched)
-    return layer
+    return layer, (small, large, alone)
 
 
-def test_an_unknown_batch_takes_the_plan_of_its_size(monkeypatch):
-    layer = two_plans(monkeypatch)
-    titles = []
-    run = planning.run_best
+def marked(monkeypatch, plans):
+    """Every plan adds a number of its own, 100 and more, to the outputs."""
+    execute = factorized.execute
 
-    def recorded(plan, inputs, function):
-        return run(
-            plan, inputs, lambda p: [titles.append(p.title), function(p)][1]
+    def added(plan, *arguments):
+        # A plan of a layer may tell another batch.
+        orders = [one.order for one in plans]
+        return execute(plan, *arguments) + 100.0 * (
+            1 + orders.index(plan.order)
         )
 
-    monkeypatch.setattr(planning, "run_best", recorded)
-    model = keras.Sequential([keras.Input((1024,)), layer])
-    model.compile("sgd", "mse", jit_compile=False)
-    for batch in (3, 40):
-        x = random_array((batch, 1024))
-        kernel = keras.ops.convert_to_numpy(layer.kernel)
-        assert_close(model.predict_on_batch(x), x @ kernel)
-        assert math.isfinite(
-            model.train_on_batch(x, np.zeros((batch, 1024), "float32"))
-        )
-    assert titles
+    monkeypatch.setattr(factorized, "execute", added)
+
+
+@pytest.mark.parametrize("xla", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "plan"),
+    [
+        ((3, 1024), 0),
+        ((15, 1024), 0),
+        ((16, 1024), 1),
+        ((40, 1024), 1),
+        # Four rows an example, where their number is not known.
+        ((3, 4, 1024), 0),
+        ((4, 4, 1024), 1),
+    ],
+)
+def test_an_unknown_batch_takes_the_plan_of_its_size(
+    monkeypatch, shape, plan, xla
+):
+    layer, plans = two_plans(monkeypatch)
+    marked(monkeypatch, plans)
+    open_shape = (None,) * (len(shape) - 2) + (1024,)
+    model = keras.Sequential([keras.Input(open_shape), layer])
+    model.compile("sgd", "mse", jit_compile=xla)
+    x = random_array(shape)
+    kernel = keras.ops.convert_to_numpy(layer.kernel)
+    if backend.name() == "torch" and xla:
+        return
+    expected = x @ kernel + 100.0 * (1 + plan)
+    assert_close(model.predict_on_batch(x), expected)
+    assert math.isfinite(model.train_on_batch(x, np.zeros(shape, "float32")))
+
+
+def test_rows_that_are_known_count_as_one_example(monkeypatch):
+    layer, plans = two_plans(monkeypatch)
+    marked(monkeypatch, plans)
+    layer = tk.layers.TTDense(1024, 32, (4, 8, 8, 4), (4, 8, 8, 4))
+    model = keras.Sequential([keras.Input((4, 1024)), layer])
+    positions = ((4,), (4,))
+    rows = [dataclasses.replace(p, positions=positions) for p in plans]
+    switched = dataclasses.replace(
+        rows[2], ranges=((1, rows[0]), (16, rows[1]))
+    )
+    monkeypatch.setattr(planning, "plan_for", lambda *_, **__: switched)
+    kernel = keras.ops.convert_to_numpy(layer.kernel)
+    for batch, plan in ((15, 0), (16, 1)):
+        x = random_array((batch, 4, 1024))
+        expected = x @ kernel + 100.0 * (1 + plan)
+        assert_close(model.predict_on_batch(x), expected)
+
+
+def test_foreign_plans_are_ignored_and_said_once():
+    elsewhere = "some-gpu/jax/batch-8/float32/inference"
+    tuned = {elsewhere: {"order": (0, 1, 2, 3, 4, 5), "tiles": 1}}
+    layer = dense(tuned_plans=tuned)
+    planning._say_what_is_foreign.cache_clear()
+    with pytest.warns(UserWarning, match="tuned on some-gpu/jax are ignored"):
+        plan = layer.plan(8)
+    assert plan == dense().plan(8)
+    # A second warning would be an error.
+    assert layer.plan(9) == dense().plan(9)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 4, 10])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_batch_is_cut_whatever_its_size(monkeypatch, batch, known):
+    layer = dense((batch if known else None, 25088))
+    plan = dataclasses.replace(layer.plan(4), tiles=4)
+    monkeypatch.setattr(planning, "plan_for", lambda *_, **__: plan)
+    x = random_array((batch, 25088))
+    model = keras.Sequential(
+        [keras.Input((25088,), batch_size=batch if known else None), layer]
+    )
+    kernel = keras.ops.convert_to_numpy(layer.kernel)
+    assert_close(model.predict_on_batch(x), x @ kernel)
 
 
 @pytest.mark.skipif(
     backend.name() != "tensorflow", reason="the others know their sizes"
 )
 def test_a_graph_without_branches_is_there_for_export(monkeypatch):
-    layer = two_plans(monkeypatch)
+    layer, _ = two_plans(monkeypatch)
 
     def branches():
         function = backend.compiled(lambda x: layer(x))
@@ -231,7 +325,9 @@ def test_a_graph_without_branches_is_there_for_export(monkeypatch):
 
         spec = tf.TensorSpec((None, 1024))
         graph = function.get_concrete_function(spec).graph
-        return sum("If" in o.type for o in graph.get_operations())
+        return sum(
+            o.type in ("Case", "StatelessCase") for o in graph.get_operations()
+        )
 
     assert branches() == 1
     with planning.without_branches():
