@@ -294,31 +294,32 @@ def _linear_row(smoke):
     weight = arrays.matrix
     linear = torch.nn.Linear(*weight.shape, bias=False)
     linear.weight.data = torch.tensor(weight.T.copy())
-    found, errors = {}, {}
+    share, order = 0.1, len(arrays.modes) - 1
+    # Empty, for the modes and the rank that it takes.
+    modes = tltorch.utils.get_tensorized_shape(
+        *weight.shape, order=order, min_dim=2, verbose=False
+    )
+    rank = tltorch.FactorizedLinear(*modes, factorization="CP", rank=share).rank
+    errors = {}
 
     def theirs():
         layer = tltorch.FactorizedLinear.from_linear(
             linear,
-            rank=0.1,
-            n_tensorized_modes=len(arrays.modes) - 1,
+            rank=share,
+            n_tensorized_modes=order,
             factorization="CP",
             decomposition_kwargs={"n_iter_max": PASSES},
         )
-        found["layer"] = layer.weight
         dense = layer.weight.to_matrix().detach().numpy().T
-        errors["tltorch"] = float(np.linalg.norm(dense - weight))
+        missed = np.linalg.norm(dense - weight) / np.linalg.norm(weight)
+        errors["tltorch"] = float(missed)
 
     def ours():
-        shape = found["layer"].tensorized_shape
-        format = tk.formats.CP(
-            found["layer"].rank, shape[1], shape[0], pair_modes=False
-        )
+        format = tk.formats.CP(rank, *modes, pair_modes=False)
         result = tk.decompose(weight, format, max_iterations=PASSES)
         errors["ours"] = result.relative_error
 
     timings = interleave({"tltorch": theirs, "ours": ours}, rounds=1, warmup=0)
-    errors["tltorch"] /= float(np.linalg.norm(weight))
-    rank = found["layer"].rank
     yield {
         "case": f"cp of a linear layer, {arrays.names[0]}, rank {rank}, "
         f"{PASSES} passes",
