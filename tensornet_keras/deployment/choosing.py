@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from keras import ops
 
@@ -17,9 +16,16 @@ from tensornet_keras.contraction.measure import (
 from tensornet_keras.contraction.search import BATCHES
 from tensornet_keras.deployment import freezable
 from tensornet_keras.deployment.merging import Candidate, candidates_of
+from tensornet_keras.deployment.options import (
+    LATENCY,
+    MEMORY,
+    SIZE,
+    Decision,
+    Option,
+    Wish,
+)
 from tensornet_keras.surgery.layer_copies import starting_from_zeros
 
-LATENCY, SIZE, MEMORY = OBJECTIVES = ("latency", "size", "memory")
 # No file of a saved, LiteRT or ONNX model holds a weight of more bytes.
 MOST_DENSE_BYTES = 2**31
 # How many merged candidates are timed beside the dense kernel.
@@ -34,81 +40,6 @@ CLEARLY = 0.02
 MOST_NOISE = 0.2
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What freezing is to reach.
-
-    Args:
-        objective: `"latency"`, `"size"` or `"memory"`.
-        max_memory: Most bytes of a layer's memory, `None` for no limit.
-        measure: Whether candidates are timed.
-        xla: Whether they are timed compiled by XLA, as the model will be.
-    """
-
-    objective: str
-    max_memory: int | None
-    measure: bool
-    xla: bool
-
-
-@dataclass(frozen=True, eq=False)
-class Option:
-    """What all kernels of a layer become together.
-
-    Args:
-        kernels: One candidate per kernel.
-    """
-
-    kernels: tuple[Candidate, ...]
-
-    @property
-    def is_dense(self) -> bool:
-        """Whether every kernel is dense."""
-        return all(each.is_dense for each in self.kernels)
-
-    @property
-    def is_source(self) -> bool:
-        """Whether all cores stay as they are."""
-        return all(each.is_source for each in self.kernels)
-
-    @property
-    def numbers(self) -> int:
-        """How many numbers are stored."""
-        return sum(each.numbers for each in self.kernels)
-
-    @property
-    def memory(self) -> int:
-        """Bytes held while the layer runs, beyond input and output."""
-        return sum(each.memory for each in self.kernels)
-
-    def seconds_at(self, batch: int) -> float:
-        """Predicted time of a forward pass.
-
-        Args:
-            batch: The batch size.
-        """
-        return sum(each.seconds_at(batch) for each in self.kernels)
-
-
-@dataclass(frozen=True, eq=False)
-class Decision:
-    """What a layer becomes, and what it was chosen over.
-
-    Args:
-        option: What its kernels become.
-        dense: The dense kernels, for comparison.
-        batch: The batch size that times are for.
-        seconds: Measured time of the option, `None` if not measured.
-        dense_seconds: Measured time of the dense kernels, likewise.
-    """
-
-    option: Option
-    dense: Option
-    batch: int
-    seconds: float | None = None
-    dense_seconds: float | None = None
-
-
 def decide(layer, batch: int | None, wish: Wish) -> Decision:
     """What a layer becomes.
 
@@ -118,19 +49,22 @@ def decide(layer, batch: int | None, wish: Wish) -> Decision:
         wish: What freezing is to reach.
 
     Raises:
-        ValueError: If nothing keeps to `max_memory`.
+        ValueError: If nothing keeps to the `max_memory` of the wish, or of
+            the layer.
     """
     shape = freezable.planned_shape(layer, batch)
     kernels = [
         candidates_of(site.kernel.format, site.meetings)
         for site in freezable.sites(layer, shape)
     ]
-    options = _options(kernels, shape[0], wish)
+    limit = _limit(layer, kernels, wish)
+    options = _options(kernels, shape[0], wish, limit)
+    if limit is not None:
+        options = _within(layer, options, wish, limit)
     dense = next(
         (each for each in options if each.is_dense),
         Option(tuple(each[0] for each in kernels)),
     )
-    options = _within(layer, options, wish)
     shown = shape[0] or 32
     if wish.objective != LATENCY:
         least = {SIZE: "numbers", MEMORY: "memory"}[wish.objective]
@@ -147,47 +81,85 @@ def decide(layer, batch: int | None, wish: Wish) -> Decision:
     return _fastest(layer, shape, ranked, dense, wish.xla)
 
 
-def _options(kernels, batch, wish: Wish) -> list[Option]:
+def _limit(layer, kernels, wish: Wish) -> int | None:
+    """The most bytes of weights and intermediates, `None` for no limit."""
+    limits = [] if wish.max_memory is None else [wish.max_memory]
+    own = freezable.own_limit(layer)
+    if own is not None:
+        # There the cores do not count, but what they are merged into does.
+        cores = sum(source.weight_bytes for _, source, *_ in kernels)
+        limits.append(own + cores)
+    return min(limits, default=None)
+
+
+def _options(kernels, batch, wish: Wish, limit: int | None) -> list[Option]:
     """The combinations of what the kernels may become."""
-    short = [_shortlist(each, batch, wish, len(kernels)) for each in kernels]
-    return [Option(each) for each in itertools.product(*short)]
+    allowed = [_allowed(each, wish) for each in kernels]
+    if len(kernels) > 1:
+        allowed = [_shortlist(each, batch, limit) for each in allowed]
+    return [Option(each) for each in itertools.product(*allowed)]
 
 
-def _shortlist(candidates, batch, wish: Wish, kernels: int):
-    """The candidates of one kernel that are worth a combination."""
-    itemsize = candidates[0].plans[0].machine.itemsize
-    dense, source, *merged = candidates
-    allowed = list(merged)
-    if dense.numbers * itemsize <= MOST_DENSE_BYTES:
+def _allowed(candidates, wish: Wish) -> list[Candidate]:
+    """The candidates of one kernel that may be chosen."""
+    dense, source, *allowed = candidates
+    if dense.weight_bytes <= MOST_DENSE_BYTES:
         allowed.append(dense)
     if wish.objective != LATENCY or not allowed:
         allowed.append(source)
-    if kernels == 1:
-        return allowed
-    ranked = _ranked(allowed, batch)
-    few = [
-        *ranked[:MOST_TIMED],
-        min(ranked, key=lambda each: each.numbers),
-        min(ranked, key=lambda each: each.memory),
+    return allowed
+
+
+def _shortlist(allowed, batch, limit: int | None) -> list[Candidate]:
+    """The candidates of one kernel that are worth a combination."""
+    few = [each for each in allowed if each.is_dense]
+    if limit is not None:
+        few += _smallest(allowed)
+        # If none fits, all are compared for the error.
+        allowed = [
+            each
+            for each in allowed
+            if each.weight_bytes + each.least_peak <= limit
+        ] or allowed
+    few += [
+        *_ranked(allowed, batch)[:MOST_TIMED],
+        min(allowed, key=lambda each: each.numbers),
+        min(allowed, key=lambda each: each.memory),
     ]
-    if dense in allowed:
-        few.append(dense)
     return list(dict.fromkeys(few))
 
 
-def _within(layer, options: list[Option], wish: Wish) -> list[Option]:
-    """The options that keep to the memory."""
-    if wish.max_memory is None:
-        return options
-    least = min(each.memory for each in options)
-    if least > wish.max_memory:
+def _smallest(candidates: list[Candidate]) -> list[Candidate]:
+    """Those than which no other has both smaller weights and a lower peak."""
+    found: list[Candidate] = []
+    for each in sorted(candidates, key=lambda x: (x.numbers, x.least_peak)):
+        if not found or each.least_peak < found[-1].least_peak:
+            found.append(each)
+    return found
+
+
+def _within(layer, options, wish: Wish, limit: int) -> list[Option]:
+    """The options by plans that keep to the memory."""
+    found = [each.within(limit) for each in options]
+    found = [each for each in found if each is not None]
+    if found:
+        return found
+    least = min(each.least_memory for each in options)
+    name = layer.path or layer.name
+    if limit == wish.max_memory:
         raise ValueError(
             f"`max_memory` must be at least {least} bytes, the least that "
-            f"layer {layer.path or layer.name!r} takes. "
+            f"layer {name!r} takes. "
             f"Received: max_memory={wish.max_memory}. "
             "Raise it, or lower the batch size."
         )
-    return [each for each in options if each.memory <= wish.max_memory]
+    own = freezable.own_limit(layer)
+    raise ValueError(
+        f"The `max_memory` of layer {name!r} must be at least "
+        f"{least - limit + own} bytes, the least that it takes frozen. "
+        f"Received: a layer with max_memory={own}. "
+        "Raise it there, or lower the batch size."
+    )
 
 
 def _ranked(options: list, batch: int | None) -> list:

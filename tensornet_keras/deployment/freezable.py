@@ -174,7 +174,7 @@ def frozen_twin(layer, kernels: tuple[Candidate, ...]):
         kernels: What each of its kernels becomes.
     """
     if all(each.is_source for each in kernels):
-        return _for_inference(layer)
+        return _for_inference(layer, kernels)
     if isinstance(layer, _TENSOR_LAYERS):
         return _twin_of_tensor_layer(layer, kernels[0])
     source = twins.source_class(layer)
@@ -182,18 +182,41 @@ def frozen_twin(layer, kernels: tuple[Candidate, ...]):
     if all(each.is_dense for each in kernels):
         return source.from_config(_inference_config(layer, known))
     config = _inference_config(layer, known | _KEPT)
+    config |= _limits(layer, kernels)
     names = ("format", "recurrent_format")
     for name, each in zip(names, kernels, strict=False):
         config[name] = each.format
     return twins.TWINS[source].from_config(config)
 
 
-def _for_inference(layer):
+def _for_inference(layer, kernels):
     """A layer like it whose cores stay as they are."""
-    dropped = _OF_TRAINING | {"planning_batch"}
+    dropped = _OF_TRAINING.union(_OF_PLANS)
     config = config_of(layer).items()
     kept = {name: value for name, value in config if name not in dropped}
-    return type(layer).from_config(kept)
+    return type(layer).from_config(kept | _limits(layer, kernels))
+
+
+def own_limit(layer) -> int | None:
+    """The most bytes that a plan of a layer may take, by its argument.
+
+    Args:
+        layer: A layer without an obstacle.
+    """
+    return twins.factorized_kernels(layer)[0].max_memory
+
+
+def _limits(layer, kernels: tuple[Candidate, ...]) -> dict:
+    """The arguments by which a frozen layer takes plans that keep to a limit.
+
+    It plans for the batch that it is frozen for: with larger ones, which work
+    too, a limit could not be kept to. Nor can it with longer axes.
+    """
+    meeting = kernels[0].meetings[0]
+    is_open = None in _built_shape(layer)[1:]
+    if meeting.max_memory is None or (is_open and own_limit(layer) is None):
+        return {}
+    return {"planning_batch": meeting.batch, "max_memory": meeting.max_memory}
 
 
 def _inference_config(layer, known) -> dict:
@@ -210,6 +233,7 @@ def _twin_of_tensor_layer(layer, kernel: Candidate):
     if isinstance(layer, layers.TensorRegression) and not kernel.is_dense:
         known = twins.arguments_of(keras.layers.Dense)
         config = _inference_config(layer, known)
+        config |= _limits(layer, (kernel,))
         return layers.TensorRegression(format=kernel.format, **config)
     known = twins.arguments_of(keras.layers.EinsumDense)
     config = _inference_config(layer, known)
@@ -224,6 +248,7 @@ def _twin_of_tensor_layer(layer, kernel: Candidate):
     )
     if kernel.is_dense:
         return keras.layers.EinsumDense(**config)
+    config |= _limits(layer, (kernel,))
     return layers.FactorizedEinsumDense(format=kernel.format, **config)
 
 

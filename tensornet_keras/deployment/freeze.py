@@ -9,13 +9,9 @@ import rich.progress
 
 from tensornet_keras import surgery, validation
 from tensornet_keras.deployment import freezable
-from tensornet_keras.deployment.choosing import (
-    OBJECTIVES,
-    Decision,
-    Wish,
-    decide,
-)
+from tensornet_keras.deployment.choosing import decide
 from tensornet_keras.deployment.freeze_report import FreezeReport, FrozenRow
+from tensornet_keras.deployment.options import OBJECTIVES, Decision, Wish
 from tensornet_keras.surgery import twins
 
 
@@ -54,8 +50,11 @@ def freeze(
             runs, weights and intermediates together.
         max_memory: Most bytes that a single layer may hold while it runs,
             beyond its input and output: its weights and what it computes in
-            between, by the plan. For an unknown batch they are those of 1024
-            examples. `None` sets no limit.
+            between, by the plan, which cuts the batch into parts if need be.
+            For an unknown batch they are those of 1024 examples. `None` sets
+            no limit but the layers' own `max_memory`, which hold in any case:
+            as there, the cores do not count, but what they are merged into
+            does.
         measure: Whether the few best candidates and the dense kernel of every
             distinct layer are timed on this device, for the objective
             `"latency"`. `False` trusts the predictions.

@@ -7,8 +7,11 @@ same steps, and nothing is left to do among the weights.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
 
 from keras import ops
 
@@ -46,6 +49,7 @@ class Meeting:
         uses: As in `plan_for`.
         rebuild_only: As in `plan_for`.
         machine: The device whose rates predict the time.
+        max_memory: As in `plan_for`.
     """
 
     network_of: Callable[[TensorNetwork], TensorNetwork]
@@ -54,6 +58,7 @@ class Meeting:
     uses: int
     rebuild_only: bool
     machine: Machine
+    max_memory: int | None = None
 
     def plan(self, format: Format) -> Plan:
         """The plan by which inputs meet a kernel of this format.
@@ -69,6 +74,7 @@ class Meeting:
             self.uses,
             mode=FROZEN if isinstance(format, Merged) else INFERENCE,
             machine=self.machine,
+            max_memory=self.max_memory,
         )
 
 
@@ -81,12 +87,24 @@ class Candidate:
             as they are.
         merges: The plans whose steps among the weights make the cores, one
             after another.
-        plans: The plan of every meeting.
+        meetings: The ways in which inputs meet it.
+
+    Raises:
+        ValueError: If no plan keeps to the memory of a meeting.
     """
 
     format: Format
     merges: tuple[Plan, ...]
-    plans: tuple[Plan, ...]
+    meetings: tuple[Meeting, ...]
+
+    def __post_init__(self):
+        # They are made here, not when they are first asked for.
+        _ = self.plans
+
+    @cached_property
+    def plans(self) -> tuple[Plan, ...]:
+        """The plan of every meeting."""
+        return tuple(meeting.plan(self.format) for meeting in self.meetings)
 
     @property
     def is_dense(self) -> bool:
@@ -104,16 +122,50 @@ class Candidate:
         return self.format.num_params
 
     @property
-    def memory(self) -> int:
-        """Bytes held while it runs, beyond input and output.
+    def weight_bytes(self) -> int:
+        """Bytes of the stored numbers."""
+        return self.numbers * int(self.plans[0].machine.itemsize)
 
-        They are the stored numbers and the largest intermediates; for an
-        unknown batch, at the largest one planned for.
+    @property
+    def peak(self) -> int:
+        """Bytes of the largest intermediates, beyond input and output.
+
+        For an unknown batch they are those at the largest one planned for.
         """
-        peak = max(
+        return max(
             plan.peak_bytes_at(plan.batch or BATCHES[-1]) for plan in self.plans
         )
-        return self.numbers * int(self.plans[0].machine.itemsize) + peak
+
+    @property
+    def memory(self) -> int:
+        """Bytes held while it runs: stored numbers and intermediates."""
+        return self.weight_bytes + self.peak
+
+    @cached_property
+    def least_peak(self) -> int:
+        """The peak of the plans that have the least one."""
+        found = self
+        while smaller := found.within(found.peak - 1):
+            found = smaller
+        return found.peak
+
+    def within(self, peak: int) -> Self | None:
+        """The same by plans that keep to a peak, `None` if there are none.
+
+        Args:
+            peak: Most bytes of intermediates.
+        """
+        if peak < 0:
+            return None
+        # A plan without any intermediates keeps to one byte.
+        meetings = tuple(
+            dataclasses.replace(each, max_memory=max(1, peak))
+            for each in self.meetings
+        )
+        try:
+            return dataclasses.replace(self, meetings=meetings)
+        except ValueError:
+            return None
 
     def seconds_at(self, batch: int) -> float:
         """Predicted time of all meetings.
@@ -170,10 +222,7 @@ def candidates_of(format: Format, meetings: tuple[Meeting, ...]):
             found.setdefault(merged, merges)
     # The source may be merged already.
     pairs = [(Merged.dense(format), ()), (format, ()), *found.items()]
-    return [
-        Candidate(each, merges, tuple(m.plan(each) for m in meetings))
-        for each, merges in pairs
-    ]
+    return [Candidate(each, merges, meetings) for each, merges in pairs]
 
 
 def _merged(plan: Plan, format: Format, meeting: Meeting):

@@ -60,8 +60,8 @@ class FactorizedEmbedding(FactorizedLayer):
             vocabulary has.
         **kwargs: `planning_batch`, `max_memory`, `bond_dropout`,
             `rank_penalty`, `scale_learning_rates` and `recompute` as in
-            `FactorizedLayer`, and the arguments of `keras.layers.Layer` (`name`, `dtype`,
-            `trainable`, `activity_regularizer`). An
+            `FactorizedLayer`, and the arguments of `keras.layers.Layer`
+            (`name`, `dtype`, `trainable`, `activity_regularizer`). An
             `embeddings_constraint`, `weights`, LoRA and quantization are
             refused.
 

@@ -1,7 +1,7 @@
 import pytest
 
 from tensornet_keras.cli.parser import EXPORT_FORMATS, OBJECTIVES, parser
-from tensornet_keras.deployment import choosing
+from tensornet_keras.deployment import options
 from tensornet_keras.deployment.export import FORMATS
 
 CONVERT = ["convert", "in.keras", "out.keras", "--format", "tt"]
@@ -16,7 +16,7 @@ def test_the_export_formats_are_those_of_the_verb():
 
 
 def test_the_objectives_are_those_of_the_verb():
-    assert OBJECTIVES == choosing.OBJECTIVES
+    assert OBJECTIVES == options.OBJECTIVES
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 
 import tensornet_keras as tk
 from tensornet_keras.deployment import choosing
-from tensornet_keras.deployment.choosing import OBJECTIVES
 from tensornet_keras.deployment.export import FORMATS
+from tensornet_keras.deployment.options import OBJECTIVES
 from tests.deployment.frozen_models import (
     MODES,
     OTHERS,

@@ -6,7 +6,7 @@ import pytest
 
 import tensornet_keras as tk
 from tensornet_keras.deployment import choosing
-from tensornet_keras.deployment.choosing import OBJECTIVES
+from tensornet_keras.deployment.options import OBJECTIVES
 from tensornet_keras.formats import Merged
 from tests.deployment.frozen_models import (
     OTHERS,
