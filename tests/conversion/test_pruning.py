@@ -4,7 +4,6 @@ import pytest
 from keras import layers
 
 import tensornet_keras as tk
-from tensornet_keras.contraction import devices
 from tests.laws.oracles import as_numpy, assert_close, random_array
 
 FORMATS = [
@@ -131,8 +130,8 @@ def test_plans_that_were_tuned_for_the_old_ranks_go():
     model = model_with(layer)
     dulled(layer, 0.0)
     order = ((2, (1, 0)),)
-    for batch in (4, None):
-        key = devices.tuning_key(batch, "float32", "inference")
+    tk.autotune(model, batch_size=4, candidates=2)
+    for key in layer.tuned_plans:
         layer.tuned_plans[key] = {"order": order, "tiles": 1}
     pruned = tk.prune(model)[0].get_layer("factorized")
     assert layer.plan(4).order == order
