@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import record, targets
-from .rows import own_sides
+from .rows import device_limits, own_sides
 
 SUITES = (
     "dense",
@@ -98,10 +98,9 @@ def table_of(row):
             for own in ours
         ]
         table.add_row(name, median, f"{low} to {high}", *ratios)
-    limit = row["facts"].get("limit_seconds")
-    if limit:
-        shares = [f"{limit / row['sides'][own]['median']:.2f}" for own in ours]
-        table.add_row("limit of the device", f"{1e3 * limit:.3g}", "", *shares)
+    for name, seconds, shares in device_limits(row):
+        cells = [f"{shares[own]:.2f}" if own in shares else "" for own in ours]
+        table.add_row(name, f"{1e3 * seconds:.3g}", "", *cells)
     return table
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import keras
 
 import tensornet_keras as tk
+from tensornet_keras import backend
 
 PACKAGES = (
     "numpy",
@@ -31,6 +32,8 @@ PACKAGES = (
 
 
 RESULTS = Path(__file__).parent / "results"
+# Settings of libraries that start threads begin so.
+THREAD_SETTINGS = ("OMP_", "KMP_", "MKL_", "OPENBLAS_", "TF_NUM_")
 
 
 def folder(output=None, smoke=False):
@@ -58,7 +61,7 @@ def provenance():
     Returns:
         A dict of plain data: `commit` (None outside a git checkout; "+" at
         its end means that files differed from it), `versions`, `backend`,
-        `device` and `date`.
+        `device`, `threads` and `date`.
     """
     return {
         "commit": _commit(),
@@ -70,6 +73,7 @@ def provenance():
         },
         "backend": keras.backend.backend(),
         "device": _device(),
+        "threads": _threads(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -156,6 +160,18 @@ def _git(folder, *arguments):
     return done.stdout.strip()
 
 
+def _threads():
+    """The cores at hand, and what the environment says of threads."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count()
+    told = {
+        name: value
+        for name, value in sorted(os.environ.items())
+        if name.startswith(THREAD_SETTINGS)
+    }
+    return {"cores": cores, **told}
+
+
 def _device():
     processor = platform.processor() or platform.machine()
     information = Path("/proc/cpuinfo")
@@ -166,4 +182,7 @@ def _device():
                 break
     # Where a new tensor is put; `keras.distribution` knows no PyTorch.
     device = str(keras.ops.zeros(()).device).rsplit("device:", 1)[-1]
+    accelerator = backend.accelerator()
+    if accelerator:
+        device = f"{device} {accelerator}"
     return f"{device}; {processor}; {os.cpu_count()} cores"

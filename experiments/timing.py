@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 from time import perf_counter
 
+# Seconds of a call beside which what the one before has left is little.
+LONG = 0.2
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -51,11 +54,13 @@ def interleave(
 ):
     """Times functions in turn, round after round.
 
-    Every round calls each function once and starts with another one, so that
-    a change of the machine's speed falls on all of them alike. A function
-    quicker than a slice is called untimed before, so that the caches are its
-    own and the threads of another library are at rest, and then as often as
-    fills the slice; what counts is the mean.
+    Every round calls each function once and starts with another one; once
+    each was the first, the rounds run backwards, and so on: a change of the
+    machine's speed falls on all of them alike, and none always follows the
+    same other. With slices, a
+    function is called untimed before, so that the caches are its own and the
+    threads of another library are at rest, and then as often as fills the
+    slice; what counts is the mean.
 
     Args:
         calls: Mapping from a name to a function without arguments that
@@ -64,7 +69,8 @@ def interleave(
         warmup: Untimed rounds before.
         budget: Seconds after which no further round is begun.
         slice_seconds: How long a function runs when its turn comes; 0 calls
-            it once.
+            it once, and nothing before it. A call of seconds has none before
+            it either.
         least: Fewest rounds, whatever the budget.
 
     Returns:
@@ -74,19 +80,17 @@ def interleave(
     for _ in range(warmup):
         for name in names:
             calls[name]()
-    counts = {
-        name: _calls_in(calls[name], slice_seconds) if slice_seconds else 1
-        for name in names
-    }
+    counts = {name: _counts(calls[name], slice_seconds) for name in names}
     seconds = {name: [] for name in names}
     started = perf_counter()
     for turn in range(rounds):
         if turn >= least and perf_counter() - started > budget:
             break
-        first = turn % len(names)
-        for name in names[first:] + names[:first]:
-            call, count = calls[name], counts[name]
-            if count > 1:
+        swaps, first = divmod(turn, len(names))
+        order = names[first:] + names[:first]
+        for name in reversed(order) if swaps % 2 else order:
+            call, (untimed, count) = calls[name], counts[name]
+            for _ in range(untimed):
                 call()
             before = perf_counter()
             for _ in range(count):
@@ -95,9 +99,11 @@ def interleave(
     return {name: Timing(tuple(seconds[name])) for name in names}
 
 
-def _calls_in(call, slice_seconds):
-    """How many calls of a function fill a slice, 1 at least."""
+def _counts(call, slice_seconds):
+    """How often to call a function untimed, and how often a slice has it."""
+    if not slice_seconds:
+        return 0, 1
     before = perf_counter()
     call()
     once = max(perf_counter() - before, 1e-6)
-    return min(1000, max(1, round(slice_seconds / once)))
+    return int(once < LONG), min(1000, max(1, round(slice_seconds / once)))

@@ -86,7 +86,12 @@ def timed(layer, x, chosen, smoke):
         number: layer_call(Planned(layer, plan), x)
         for number, plan in enumerate(plans)
     }
-    trial = interleave(calls, rounds=3 if smoke else 9, budget=2.0)
+    trial = interleave(
+        calls,
+        rounds=3 if smoke else 9,
+        budget=2.0,
+        slice_seconds=0.0 if smoke else SLICE,
+    )
     ranked = sorted(trial, key=lambda number: trial[number].median)
     places = {_key(plan): number for number, plan in enumerate(plans)}
     names = {name: places[_key(plan)] for name, plan in chosen.items()}

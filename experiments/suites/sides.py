@@ -22,14 +22,14 @@ def forward(side, x):
         x: Its input.
 
     Returns:
-        A function without arguments, or a dict of such by ways to compile.
+        A dict of functions without arguments, by ways to compile.
     """
     if isinstance(side, keras.layers.Layer):
         return layer_calls(side, x)
-    return torch_calls.forward_call(side, ops.convert_to_numpy(x))
+    return torch_calls.forward_calls(side, ops.convert_to_numpy(x))
 
 
-def step(side, x, y):
+def step(side, x, y, compiler=True):
     """The timed calls of a training step: gradients, and an update by Adam.
 
     The input gets its gradient too, as in the middle of a net.
@@ -38,13 +38,14 @@ def step(side, x, y):
         side: A built Keras layer, or a PyTorch module.
         x: Its input.
         y: What its output should be in the mean square.
+        compiler: Whether PyTorch's compiler is tried, which takes seconds.
 
     Returns:
         As for `forward`.
     """
     if not isinstance(side, keras.layers.Layer):
         arrays = map(ops.convert_to_numpy, (x, y))
-        return torch_calls.step_call(side, *arrays)
+        return torch_calls.step_calls(side, *arrays, compiler)
     made = {
         "tensorflow": _tensorflow_step,
         "jax": _jax_step,

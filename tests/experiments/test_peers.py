@@ -115,7 +115,7 @@ def test_a_train_of_tensorly_torch_multiplies_as_our_layer_does():
     expected = keras.ops.convert_to_numpy(layer(x))
     for theirs in tensorly_torch.dense(layer.format).values():
         copied(layer, theirs.parameters(), turn=(0, 2, 1, 3))
-        found = torch_calls.forward_call(theirs, x)().cpu().numpy()
+        found = eager(theirs, x)().cpu().numpy()
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -128,7 +128,7 @@ def test_a_table_of_tensorly_torch_has_the_rows_of_our_layer():
     check_size(theirs, layer.format, EXACT)
     copied(layer, theirs.parameters())
     ids = np.random.default_rng(0).integers(0, 67, (2, 5)).astype("int32")
-    found = torch_calls.forward_call(theirs, ids)().cpu().numpy()
+    found = eager(theirs, ids)().cpu().numpy()
     expected = keras.ops.convert_to_numpy(layer(ids))
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
@@ -149,20 +149,41 @@ def linear():
     return module, module.weight.detach().numpy().copy(), x, y
 
 
-def test_a_call_of_a_module_gives_its_output(linear):
+def eager(module, x):
+    return torch_calls.forward_calls(module, x, compiler=False)["eager"]
+
+
+@pytest.mark.parametrize("compiler", [False, True])
+def test_a_call_of_a_module_gives_its_output(linear, compiler):
     module, weight, x, _ = linear
-    call = torch_calls.forward_call(module, x)
-    for _ in range(2):
-        outputs = call()
-        assert not outputs.requires_grad
-        np.testing.assert_allclose(
-            outputs.cpu().numpy(), x @ weight.T, rtol=1e-5, atol=1e-6
-        )
+    calls = torch_calls.forward_calls(module, x, compiler)
+    for call in calls.values():
+        for _ in range(2):
+            outputs = call()
+            assert not outputs.requires_grad
+            np.testing.assert_allclose(
+                outputs.cpu().numpy(), x @ weight.T, rtol=1e-5, atol=1e-6
+            )
+
+
+def test_a_compiler_that_fails_is_left_out_with_a_word(
+    linear, monkeypatch, capsys
+):
+    module, _, x, y = linear
+
+    def failing(*arguments):
+        raise RuntimeError("No compiler is there.")
+
+    monkeypatch.setattr(torch_calls, "_compiled", lambda *_: failing)
+    assert list(torch_calls.forward_calls(module, x)) == ["eager"]
+    assert list(torch_calls.step_calls(module, x, y)) == ["eager"]
+    assert "Not compiled by PyTorch: RuntimeError" in capsys.readouterr().err
 
 
 def test_a_step_of_a_module_has_every_gradient_and_an_update(linear):
     module, weight, x, y = linear
-    slope = torch_calls.step_call(module, x, y)().cpu().numpy()
+    calls = torch_calls.step_calls(module, x, y, compiler=False)
+    slope = calls["eager"]().cpu().numpy()
     wrong = 2 / y.size * (x @ weight.T - y)
     np.testing.assert_allclose(slope, wrong @ weight, rtol=1e-4, atol=1e-6)
     # Adam's first step is as long as its learning rate, against the slope.

@@ -45,12 +45,25 @@ def test_a_result_of_other_than_plain_data_is_refused(tmp_path):
 
 def test_provenance_says_what_a_number_depends_on():
     facts = record.provenance()
-    assert set(facts) == {"commit", "versions", "backend", "device", "date"}
+    assert set(facts) == {
+        "commit",
+        "versions",
+        "backend",
+        "device",
+        "threads",
+        "date",
+    }
     assert {"python", "keras", "numpy", "tensornet_keras"} <= set(
         facts["versions"]
     )
     assert "cores" in facts["device"]
+    assert facts["threads"]["cores"] >= 1
     json.dumps(facts)
+
+
+def test_settings_of_threads_are_told(monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
+    assert record.provenance()["threads"]["OMP_WAIT_POLICY"] == "passive"
 
 
 def test_smoke_results_stay_out_of_the_results(tmp_path):

@@ -11,7 +11,7 @@ def test_functions_are_called_by_turns():
     order = []
     calls = {name: lambda name=name: order.append(name) for name in "ab"}
     timings = timing.interleave(calls, rounds=4, warmup=1)
-    assert "".join(order) == "ababbaabba"
+    assert "".join(order) == "ababbabaab"
     assert {len(one.seconds) for one in timings.values()} == {4}
 
 
