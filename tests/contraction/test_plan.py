@@ -14,7 +14,7 @@ def test_a_plan_prints_its_title_costs_and_batch():
     assert title.startswith(
         f"{plan.title}: {plan.multiply_adds:,} multiply-adds"
     )
-    assert title.endswith("predicted at batch 100")
+    assert title.endswith(f"predicted, {plan.peak_bytes:,} bytes at batch 100")
 
 
 def test_a_plan_prints_a_line_for_every_step():
