@@ -115,11 +115,11 @@ def _train_row(case, smoke):
         "rebuilt": baselines.Rebuilt(ours),
         **_theirs(ours.format),
         "ours": ours,
-        FROZEN: frozen(ours, case.shape[1:], case.batch),
     }
     return timed_row(
         f"{case}, {ours.format}",
-        {name: _forward(side, x) for name, side in sides.items()},
+        {name: _forward(side, x) for name, side in sides.items()}
+        | {FROZEN: frozen(ours, x)},
         facts(ours, case.shape, case.shape, smoke),
         smoke,
         ours=("ours", FROZEN),

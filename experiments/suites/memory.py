@@ -21,7 +21,7 @@ from ..notes import skipped
 from . import baselines
 from .dense import FROZEN, LOOP, PAPER, Case
 from .layers import random_input
-from .sides import frozen, jax_state, jax_step_function
+from .sides import frozen_model, jax_state, jax_step_function, one_layer
 
 CASES = ((Case(*PAPER, 4), 1, 128),)
 SMOKE_CASES = ((Case((4, 4, 4), (4, 4, 4), 2), 1, 8),)
@@ -95,7 +95,7 @@ def _forward_row(case, batch):
             "dense": case.dense(),
             LOOP: baselines.LoopDense(ours),
             "ours": ours,
-            FROZEN: frozen(ours, (inputs,), batch),
+            FROZEN: frozen_model(one_layer(ours, (inputs,)), batch),
         }
         x = random_input((batch, inputs))
         for name, side in sides.items():

@@ -17,7 +17,7 @@ from .. import resident, targets
 from ..timing import Timing
 from . import conversions
 from .layers import quickest, timed_row, ways
-from .sides import forward, frozen_model
+from .sides import forward, frozen_model, frozen_model_calls
 
 NAMES = ("mlp", "lenet5", "small_vgg")
 # Images per call of `predict` and `fit`, and their batch.
@@ -72,10 +72,11 @@ def _rows(name, smoke):
         "parameters_dense": source.count_params(),
     }
     for batch in CALLS[:1] if smoke else CALLS:
+        some = x[:batch]
         sides = {"source": source, "ours": ours}
-        sides[FROZEN] = frozen_model(ours, batch)
         calls, taken = quickest(
-            {side: forward(model, x[:batch]) for side, model in sides.items()},
+            {side: forward(model, some) for side, model in sides.items()}
+            | {FROZEN: frozen_model_calls(ours, some)},
             smoke,
         )
         calls[AGAIN] = calls["source"]
@@ -92,9 +93,11 @@ def _rows(name, smoke):
 
 
 def _predict_row(name, sides, x, facts, smoke):
-    sides = sides | {FROZEN: frozen_model(sides["ours"], BATCH)}
+    sides = sides | {FROZEN: sides["ours"]}
 
-    def call(model, xla):
+    def call(model, xla, frozen):
+        if frozen:
+            model = frozen_model(model, BATCH, xla)
         model = _copy(model, xla)
         return lambda: model.predict(x, batch_size=BATCH, verbose=0)
 
@@ -109,7 +112,8 @@ def _predict_row(name, sides, x, facts, smoke):
 
 
 def _fit_row(name, sides, x, y, facts, smoke):
-    def call(model, xla):
+    def call(model, xla, frozen):
+        del frozen
         model = _copy(model, xla)
         return lambda: model.fit(x, y, batch_size=BATCH, verbose=0)
 
@@ -126,7 +130,10 @@ def _fit_row(name, sides, x, y, facts, smoke):
 def _calls(sides, call, smoke):
     several = {"plain": False} if smoke else ways()
     return {
-        side: {way: call(model, xla) for way, xla in several.items()}
+        side: {
+            way: call(model, xla, side == FROZEN)
+            for way, xla in several.items()
+        }
         for side, model in sides.items()
     }
 

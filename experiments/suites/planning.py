@@ -44,24 +44,21 @@ def run(smoke):
 
 def _rows(number, case, smoke):
     ours = case.layer()
-    batch, *example = case.input_shape
     title = f"{number}: {case.input_shape} to {case.outputs}, {ours.format}"
     facts = {
         "number": number,
-        "batch": batch,
+        "batch": case.input_shape[0],
         "parameters": ours.format.num_params,
         "parameters_dense": ours.format.dense_params,
     }
     x, y = random_input(case.input_shape), random_input(case.output_shape)
-    yield _frozen_row(
-        title, case, frozen(ours, example, batch), x, facts, smoke
-    )
+    yield _frozen_row(title, case, frozen(ours, x), x, facts, smoke)
     yield _step_row(title, case, x, y, facts, smoke)
     yield _regret_row(title, case, x, facts, smoke)
 
 
 def _frozen_row(title, case, ours, x, facts, smoke):
-    sides = {"dense": forward(case.dense(), x), "ours": forward(ours, x)}
+    sides = {"dense": forward(case.dense(), x), "ours": ours}
     calls, ways = quickest(sides, smoke)
     calls[f"dense, {AGAIN}"] = calls["dense"]
     row = _row(f"{title}, frozen", calls, "dense", facts, smoke)

@@ -9,7 +9,7 @@ import tensornet_keras as tk
 from tensornet_keras import backend
 
 from ..peers import torch_calls
-from .layers import layer_calls, ways
+from .layers import layer_call, layer_calls, ways
 
 LEARNING_RATE = 1e-3
 
@@ -54,30 +54,52 @@ def step(side, x, y, compiler=True):
     return {way: made(side, x, y, xla) for way, xla in ways().items()}
 
 
-def frozen(layer, shape, batch):
-    """A layer as `freeze` leaves it.
+def frozen(layer, x):
+    """The timed calls of a layer as `freeze` leaves it.
+
+    It is frozen for every way to compile, as a model says to `freeze` how it
+    is compiled.
 
     Args:
         layer: A built factorized layer.
-        shape: The shape of one example.
-        batch: The batch to freeze it for.
+        x: Its input.
 
     Returns:
-        A Keras model of one layer.
+        A dict of functions without arguments, by the ways to compile.
     """
-    return frozen_model(one_layer(layer, shape), batch)
+    model = one_layer(layer, x.shape[1:])
+    return frozen_model_calls(model, x)
 
 
-def frozen_model(model, batch):
-    """A model as `freeze` leaves it.
+def frozen_model_calls(model, x):
+    """The timed calls of a model as `freeze` leaves it, likewise.
 
     Args:
         model: A Keras model.
+        x: Its input.
+
+    Returns:
+        A dict of functions without arguments, by the ways to compile.
+    """
+    batch = len(x)
+    return {
+        way: layer_call(frozen_model(model, batch, xla), x, xla)
+        for way, xla in ways().items()
+    }
+
+
+def frozen_model(model, batch, xla=False):
+    """A model as `freeze` leaves it.
+
+    Args:
+        model: A Keras model; it is compiled.
         batch: The batch to freeze it for.
+        xla: Whether it is compiled by XLA.
 
     Returns:
         A Keras model.
     """
+    model.compile(jit_compile=xla)
     return tk.freeze(model, batch_size=batch)
 
 

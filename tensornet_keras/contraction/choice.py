@@ -14,7 +14,7 @@ import numpy as np
 from tensornet_keras import validation
 from tensornet_keras.contraction.cost import CPU, Machine
 from tensornet_keras.contraction.lowering import lower
-from tensornet_keras.contraction.plan import INFERENCE, MODES, Plan
+from tensornet_keras.contraction.plan import INFERENCE, MODES, TRAINING, Plan
 from tensornet_keras.contraction.search import BATCHES, candidates
 from tensornet_keras.contraction.steps import Positions
 from tensornet_keras.contraction.trees import Order, leaves
@@ -181,7 +181,6 @@ def _best_pair(regrets: np.ndarray) -> tuple[int, int, int, float]:
 
 def _in_parts(plans: list[Plan], batch: int, every: bool) -> list[Plan]:
     """Every plan or the fastest ones again, with the batch cut into parts."""
-    parts = [n for n in PARTS if batch % n == 0]
     large = [
         plan
         for plan in sorted(plans, key=lambda plan: plan.seconds_at(batch))
@@ -190,8 +189,23 @@ def _in_parts(plans: list[Plan], batch: int, every: bool) -> list[Plan]:
     return [
         dataclasses.replace(plan, tiles=n)
         for plan in (large if every else large[:MOST_CUT])
-        for n in parts
+        for n in parts_of(batch, plan.mode)
     ]
+
+
+def parts_of(batch: int, mode: str) -> tuple[int, ...]:
+    """Into how many parts a batch may be cut; not in training.
+
+    The way back needs what all parts have kept, and adds up their gradients:
+    steps in parts took up to twice as long as whole ones.
+
+    Args:
+        batch: Batch size.
+        mode: As in `plan_for`.
+    """
+    if mode == TRAINING:
+        return ()
+    return tuple(n for n in PARTS if n <= batch)
 
 
 def _within(plans: list[Plan], batch: int, max_memory: int) -> list[Plan]:

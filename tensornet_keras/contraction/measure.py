@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from tensornet_keras import backend
-from tensornet_keras.contraction.choice import PARTS
+from tensornet_keras.contraction.choice import parts_of
 from tensornet_keras.contraction.execute import (
     Convolution,
     execute,
@@ -163,10 +163,8 @@ def shortlist(
     best = [others[n] for n in ranked[:most] if times[n] <= limit]
     parts = [
         dataclasses.replace(best[0], tiles=tiles)
-        for tiles in PARTS
-        if best
-        and batch % tiles == 0
-        and best[0].peak_bytes_at(batch) > plan.machine.cache_bytes
+        for tiles in parts_of(batch, plan.mode)
+        if best and best[0].peak_bytes_at(batch) > plan.machine.cache_bytes
     ]
     best += sorted(parts, key=lambda part: part.seconds_at(batch))[:1]
     return sorted(best, key=lambda other: other.seconds_at(batch))

@@ -78,7 +78,7 @@ def decide(layer, batch: int | None, wish: Wish) -> Decision:
     ranked = _ranked(options, shape[0])
     if not wish.measure or ranked == [dense]:
         return Decision(ranked[0], dense, shown)
-    return _fastest(layer, shape, ranked, dense, wish.xla)
+    return _fastest(layer, shape, ranked, dense, wish.xla, limit)
 
 
 def _limit(layer, kernels, wish: Wish) -> int | None:
@@ -184,10 +184,16 @@ def _worst_ratios(times: list[list[float]]) -> list[float]:
 
 
 def _fastest(
-    layer, shape, ranked: list[Option], dense: Option, xla: bool
+    layer,
+    shape,
+    ranked: list[Option],
+    dense: Option,
+    xla: bool,
+    limit: int | None,
 ) -> Decision:
     """The fastest on this device; the dense kernels unless clearly beaten."""
     timed = _worth_timing([x for x in ranked if not x.is_dense], shape[0])
+    timed += _padded(timed[:1], limit)
     can_be_dense = dense in ranked
     # The dense kernels are timed twice: what differs is noise.
     tried = [*timed, *([dense, dense] if can_be_dense else [])]
@@ -225,6 +231,16 @@ def _worth_timing(ranked: list[Option], batch: int | None) -> list[Option]:
     regret = _regret(ranked, batch)
     most = HOPELESS * min(regret.values(), default=1.0)
     return [each for each in ranked[:MOST_TIMED] if regret[each] <= most]
+
+
+def _padded(options: list[Option], limit: int | None) -> list[Option]:
+    """Those of them with padded bonds that keep to the memory."""
+    found = [each.padded() for each in options]
+    return [
+        each
+        for each in found
+        if each is not None and (limit is None or each.memory <= limit)
+    ]
 
 
 def _noise(times: list[list[float]]) -> float:

@@ -33,6 +33,9 @@ from tensornet_keras.contraction.steps import (
 from tensornet_keras.formats import Format, Merged
 from tensornet_keras.network import TensorNetwork
 
+# Bonds are padded to multiples of so many numbers, if they grow by no more
+# than this share.
+VECTOR, MOST_PADDING = 16, 1 / 8
 # A merged network whose cores are not yet as its own steps read them is
 # merged again; each time, fewer cores are out of order.
 MOST_ROUNDS = 3
@@ -167,6 +170,17 @@ class Candidate:
         except ValueError:
             return None
 
+    def padded(self) -> Self:
+        """The same with bonds padded with zeros to what vectors hold.
+
+        Raises:
+            ValueError: If no plan keeps to the memory of a meeting.
+        """
+        if self.is_source:
+            return self
+        format = self.format.padded(VECTOR, MOST_PADDING)
+        return dataclasses.replace(self, format=format)
+
     def seconds_at(self, batch: int) -> float:
         """Predicted time of all meetings.
 
@@ -196,7 +210,9 @@ class Candidate:
                 ops.reshape(operands[number], shape)
                 for number, shape in shapes.items()
             ]
-        return cores
+        if self.is_source:
+            return cores
+        return list(map(_with_zeros, cores, self.format.core_shapes))
 
 
 def candidates_of(format: Format, meetings: tuple[Meeting, ...]):
@@ -223,6 +239,12 @@ def candidates_of(format: Format, meetings: tuple[Meeting, ...]):
     # The source may be merged already.
     pairs = [(Merged.dense(format), ()), (format, ()), *found.items()]
     return [Candidate(each, merges, meetings) for each, merges in pairs]
+
+
+def _with_zeros(core, shape: tuple[int, ...]):
+    """A core with zeros at the end of the axes that are to be larger."""
+    pads = [(0, n - m) for n, m in zip(shape, core.shape, strict=True)]
+    return ops.pad(core, pads) if any(map(any, pads)) else core
 
 
 def _merged(plan: Plan, format: Format, meeting: Meeting):

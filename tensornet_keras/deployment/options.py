@@ -81,6 +81,19 @@ class Option:
         kernels = [each.within(left) for each in self.kernels]
         return None if None in kernels else Option(tuple(kernels))
 
+    def padded(self) -> Option | None:
+        """The same with padded bonds, `None` if none is, or fits."""
+        try:
+            kernels = tuple(each.padded() for each in self.kernels)
+        except ValueError:
+            return None
+        if all(
+            own.format == other.format
+            for own, other in zip(self.kernels, kernels, strict=True)
+        ):
+            return None
+        return Option(kernels)
+
     def seconds_at(self, batch: int) -> float:
         """Predicted time of a forward pass.
 

@@ -108,6 +108,23 @@ class Merged(Format):
             window=format.window,
         )
 
+    def padded(self, multiple: int, most: float) -> Self:
+        """The format with bonds that are multiples of a number, if near.
+
+        Zeros at the end of the cores' axes change no output.
+
+        Args:
+            multiple: What the sizes of bonds should be multiples of.
+            most: By what share of itself a bond may grow at most; bonds that
+                would grow by more stay as they are.
+        """
+        sizes = [-(-size // multiple) * multiple for size in self.rank]
+        rank = tuple(
+            large if large <= (1 + most) * size else size
+            for size, large in zip(self.rank, sizes, strict=True)
+        )
+        return dataclasses.replace(self, rank=rank)
+
     @property
     def num_bonds(self) -> int:
         return len(self.bonds)

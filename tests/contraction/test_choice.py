@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tensornet_keras.contraction import candidates, plan_for, plan_of
+from tensornet_keras.contraction.choice import parts_of
 from tensornet_keras.contraction.cost import CPU
 from tensornet_keras.contraction.execute import execute
 from tensornet_keras.contraction.search import BATCHES
@@ -102,5 +103,13 @@ def test_a_batch_in_parts_gives_the_same_numbers(tiles):
     for plan in candidates(network)[:6]:
         parts = dataclasses.replace(plan, tiles=tiles)
         assert_close(execute(parts, inputs, cores), expected)
-        # A batch that cannot be cut is taken whole.
+        # Parts need not be of one size.
         assert_close(execute(parts, inputs[:7], cores), expected[:7])
+
+
+def test_only_inference_is_cut_into_parts():
+    for mode in ("inference", "frozen"):
+        assert plan_for(VGG, 4096, mode=mode).tiles > 1
+    assert plan_for(VGG, 4096, mode="training").tiles == 1
+    assert parts_of(5, "inference") == (2, 4)
+    assert parts_of(5, "training") == ()

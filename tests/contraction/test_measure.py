@@ -171,6 +171,8 @@ def test_plans_too_large_for_the_cache_come_in_parts():
     small = dataclasses.replace(plan.machine, cache_bytes=1e3)
     parts = shortlist(dataclasses.replace(plan, machine=small), most=2)
     assert sum(one.tiles > 1 for one in parts) == 1
+    training = dataclasses.replace(plan, machine=small, mode="training")
+    assert {one.tiles for one in shortlist(training, most=2)} == {1}
     large = dataclasses.replace(plan.machine, cache_bytes=1e12)
     whole = shortlist(dataclasses.replace(plan, machine=large), most=2)
     assert {one.tiles for one in whole} == {1}

@@ -105,11 +105,9 @@ def test_a_frozen_layer_that_looks_slow_is_timed_again_for_longer(
 
     monkeypatch.setattr(planning, "interleave", interleave)
     case, _ = grid.drawn(smoke=True)
-    batch, *example = case.input_shape
-    ours = frozen(case.layer(), example, batch)
-    row = planning._frozen_row(
-        "a layer", case, ours, random_input(case.input_shape), {}, False
-    )
+    x = random_input(case.input_shape)
+    ours = frozen(case.layer(), x)
+    row = planning._frozen_row("a layer", case, ours, x, {}, False)
     assert row["facts"]["ratio"] == pytest.approx(kept)
     assert row["facts"].get("ratio_before_longer") == before
     first = planning.ROUNDS, planning.BUDGET
