@@ -5,7 +5,10 @@ number of threads, one after the other by turns.
 """
 
 import contextlib
+import json
 import os
+import subprocess
+import sys
 import tempfile
 from importlib import util
 from pathlib import Path
@@ -37,21 +40,13 @@ def run(smoke):
         skipped("Nothing exported: it needs KERAS_BACKEND=tensorflow.")
         return
     for name in NAMES[:1] if smoke else NAMES:
-        keras.utils.set_random_seed(0)
-        make, convert = conversions.MODELS[name]
-        source = make()
-        frozen = frozen_model(convert(source), 1)
-        models = {"source": source, FROZEN: frozen}
-        for runtime, (suffix, package) in RUNTIMES.items():
+        for runtime, (_, package) in RUNTIMES.items():
             if util.find_spec(package) is None:
                 skipped(f"Not timed in {package}, which is not installed.")
                 continue
             with tempfile.TemporaryDirectory() as folder:
-                paths = {
-                    side: _exported(model, runtime, Path(folder), side, suffix)
-                    for side, model in models.items()
-                }
-                yield _row(name, runtime, source, paths, smoke)
+                paths, shape = _exported(name, runtime, folder)
+                yield _row(name, runtime, shape, paths, smoke)
 
 
 def targets_of(rows):
@@ -72,18 +67,43 @@ def targets_of(rows):
     return found
 
 
-def _exported(model, runtime, folder, side, suffix):
-    path = folder / f"{side.replace(', ', '_')}{suffix}"
-    tk.export(model, path, format=runtime)
-    return path
+def _exported(name, runtime, folder):
+    """The files of both sides, and the shape of an input.
+
+    Written by a process of its own: exporters hold a large model many times
+    over, and what they leave behind would be there while the files run.
+    """
+    command = [sys.executable, "-m", __name__, name, runtime, folder]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=True
+    )
+    told = json.loads(done.stdout.splitlines()[-1])
+    return told["paths"], tuple(told["shape"])
 
 
-def _row(name, runtime, source, paths, smoke):
+def _export(name, runtime, folder):
+    """Exports a model and its frozen copy, and prints where they are."""
+    keras.utils.set_random_seed(0)
+    make, convert = conversions.MODELS[name]
+    source = make()
     shape = (1, *source.input_shape[1:])
+    suffix, _ = RUNTIMES[runtime]
+    paths = {}
+    for side in ("source", FROZEN):
+        model = source
+        if side == FROZEN:
+            model = frozen_model(convert(source), 1)
+        path = Path(folder) / f"{side.replace(', ', '_')}{suffix}"
+        tk.export(model, path, format=runtime)
+        paths[side] = str(path)
+    print(json.dumps({"paths": paths, "shape": shape}))
+
+
+def _row(name, runtime, shape, paths, smoke):
     x = np.random.default_rng(0).standard_normal(shape, "float32")
     threads = len(os.sched_getaffinity(0))
     load = {"litert": _litert, "onnx": _onnx}[runtime]
-    sizes = {side: path.stat().st_size for side, path in paths.items()}
+    sizes = {side: os.path.getsize(path) for side, path in paths.items()}
     return timed_row(
         f"{name}, {runtime}, batch 1",
         {side: load(path, x, threads) for side, path in paths.items()},
@@ -127,3 +147,7 @@ def _onnx(path, x, threads):
     )
     (inputs,) = session.get_inputs()
     return lambda: session.run(None, {inputs.name: x})
+
+
+if __name__ == "__main__":
+    _export(*sys.argv[1:])

@@ -135,7 +135,6 @@ def quickest(sides, smoke=False):
             rounds=2 if smoke else 9,
             warmup=1,
             budget=5.0,
-            least=1,
             slice_seconds=0.0 if smoke else SLICE,
         )
     calls, taken = {}, {}

@@ -129,7 +129,10 @@ class Run:
             shapes = _without_lone_stacks(
                 self.shape(step.left), self.shape(step.right)
             )
-            return ops.matmul(*map(ops.reshape, (left, right), shapes))
+            left, right = map(ops.reshape, (left, right), shapes)
+            if not step.weight_only and len(shapes[0]) < len(shapes[1]):
+                return _one_times_stack(left, right)
+            return ops.matmul(left, right)
         if isinstance(step, Convolve):
             return self._convolve(step, *self._same_type(values, step))
         if isinstance(step, Gather):
@@ -225,6 +228,34 @@ def _without_lone_stacks(*shapes) -> list[tuple]:
     if all(len(shape) < 3 or shape[0] == 1 for shape in shapes):
         return [shape[-2:] for shape in shapes]
     return list(shapes)
+
+
+def _one_times_stack(matrix, stack):
+    """A matrix times every one of a stack, `(n, k) @ (stack, k, m)`.
+
+    TensorFlow's gradient of the matrix is a stack of matrices, one for every
+    product, and their sum. XLA runs that several times slower than a single
+    product that contracts the stack too.
+    """
+    if backend.name() != "tensorflow" or not backend.compiles_by_xla():
+        return ops.matmul(matrix, stack)
+
+    @ops.custom_gradient
+    def product(matrix, stack):
+        def gradients(*arguments, upstream=None):
+            slope = arguments[0] if upstream is None else upstream
+            rows = [
+                ops.reshape(ops.transpose(x, (0, 2, 1)), (-1, x.shape[1]))
+                for x in (slope, stack)
+            ]
+            return (
+                ops.matmul(ops.transpose(rows[0]), rows[1]),
+                ops.matmul(ops.transpose(matrix), slope),
+            )
+
+        return ops.matmul(matrix, stack), gradients
+
+    return product(matrix, stack)
 
 
 def _known_product(sizes) -> int | None:

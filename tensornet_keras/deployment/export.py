@@ -19,7 +19,7 @@ from importlib import util
 import keras
 
 from tensornet_keras import backend, model_inputs, validation, writing
-from tensornet_keras.deployment import parity
+from tensornet_keras.deployment import large_onnx, parity
 from tensornet_keras.deployment.parity import ExportError
 from tensornet_keras.layers import planning
 
@@ -204,7 +204,11 @@ def _write(model, draft, format, specs):
     # Only TensorFlow itself chooses among plans well when a graph runs.
     saved = format == "tf_saved_model"
     plans = contextlib.nullcontext if saved else planning.without_branches
-    with _quiet(), plans():
+    large = format == "onnx" and model.count_params() >= large_onnx.LARGE
+    aside = (
+        large_onnx.weights_aside(draft) if large else contextlib.nullcontext()
+    )
+    with _quiet(), plans(), aside:
         try:
             model.export(
                 draft, format=format, verbose=False, input_signature=[specs]

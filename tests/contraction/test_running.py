@@ -109,3 +109,47 @@ def test_a_function_inside_one_compiled_by_xla_is_too():
     inner = backend.compiled(noted)
     backend.compiled(lambda x: inner(x), xla=True)(np.ones(2, "float32"))
     assert seen == [True]
+
+
+@pytest.mark.skipif(
+    backend.name() != "tensorflow", reason="a gradient for TensorFlow's XLA"
+)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("batch", [5, None])
+def test_gradients_of_a_matrix_times_a_stack(dtype, batch):
+    import tensorflow as tf
+
+    matrix = tf.Variable(random_array((2, 3)), dtype=dtype)
+    stack = random_array((5, 3, 4)).astype("float32")
+    weights = random_array((5, 2, 4)).astype("float32")
+    kinds = []
+
+    def gradients(stack, product):
+        with tf.GradientTape() as tape:
+            tape.watch(stack)
+            outputs = product(matrix, stack)
+            loss = tf.reduce_sum(tf.cast(outputs, "float32") * weights)
+        return tape.gradient(loss, [matrix, stack])
+
+    def recorded(stack):
+        found = gradients(stack, running._one_times_stack)
+        kinds.extend(
+            one.type
+            for one in tf.compat.v1.get_default_graph().get_operations()
+        )
+        return found
+
+    spec = tf.TensorSpec((batch, 3, 4), dtype)
+    stack = tf.cast(stack, dtype)
+    compiled = tf.function(recorded, [spec], jit_compile=True)
+    expected = gradients(stack, tf.matmul)
+    for found, wanted in zip(compiled(stack), expected, strict=True):
+        np.testing.assert_allclose(
+            tf.cast(found, "float32"),
+            tf.cast(wanted, "float32"),
+            rtol=1e-5 if dtype == "float32" else 3e-2,
+            atol=1e-5 if dtype == "float32" else 3e-2,
+        )
+    # The matrix' own gradient is one product, not a stack of them.
+    assert kinds.count("BatchMatMulV2") == 2
+    assert kinds.count("MatMul") == 1
