@@ -8,6 +8,7 @@ from keras import ops
 
 from tensornet_keras import contraction
 from tensornet_keras.contraction import execute
+from tensornet_keras.contraction.measure import UNLIKELY
 
 from ..timing import Timing, interleave
 from .layers import SLICE, layer_call
@@ -130,7 +131,12 @@ def several(shape, chosen, most):
         )
         for plan in contraction.candidates(first.network, first.positions)
     ]
-    others.sort(key=lambda plan: plan.seconds_at(batch))
+    # What is far slower by prediction may need more memory than there is.
+    times = {plan: plan.seconds_at(batch) for plan in others}
+    most = UNLIKELY * min(times.values(), default=0.0)
+    others = sorted(
+        (plan for plan in others if times[plan] <= most), key=times.__getitem__
+    )
     rebuilt = [plan for plan in others if plan.rebuilds]
     found = {}
     for plan in [*chosen.values(), *rebuilt[:1], *others[:most]]:
