@@ -14,7 +14,7 @@ COLORS = {
 STYLES = {"limit": ":"}
 OWN = ("ours", "ours, frozen")
 # Sides that are no other library's.
-NOT_PEERS = ("dense", "rebuilt", *OWN)
+NOT_PEERS = ("dense", "dense, again", "rebuilt", *OWN)
 MOST_PANELS, LEAST_BATCHES, LEAST_RANKS = 4, 2, 3
 BANDS = ("#56B4E9", "#E69F00", "#009E73")
 

@@ -133,9 +133,9 @@ def several(shape, chosen, most):
     ]
     # What is far slower by prediction may need more memory than there is.
     times = {plan: plan.seconds_at(batch) for plan in others}
-    most = UNLIKELY * min(times.values(), default=0.0)
+    limit = UNLIKELY * min(times.values(), default=0.0)
     others = sorted(
-        (plan for plan in others if times[plan] <= most), key=times.__getitem__
+        (plan for plan in others if times[plan] <= limit), key=times.__getitem__
     )
     rebuilt = [plan for plan in others if plan.rebuilds]
     found = {}

@@ -90,3 +90,8 @@ def test_the_guide_is_what_the_results_say():
     page = guide.PAGE.read_text("utf-8")
     source = record.RESULTS / "bench_dense.json"
     assert guide.filled(page, record.load(source)) == page
+
+
+def test_the_dense_layer_timed_again_is_no_other_library():
+    sides = {"dense": {}, "tednet": {}, "ours": {}, "dense, again": {}}
+    assert speed_figures.peers_of({"sides": sides}) == ["tednet"]
