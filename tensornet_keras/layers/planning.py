@@ -197,6 +197,18 @@ def run_best(plan: Plan, inputs, run: Callable[[Plan], Callable]):
     return ops.switch(number, [run(one) for _, one in plan.ranges])
 
 
+def whole(plan: Plan) -> Plan:
+    """A plan, and those of its ranges, that cut no batch into parts.
+
+    Args:
+        plan: The plan.
+    """
+    ranges = tuple(
+        (first, dataclasses.replace(one, tiles=1)) for first, one in plan.ranges
+    )
+    return dataclasses.replace(plan, tiles=1, ranges=ranges)
+
+
 def _rows_per_example(plan: Plan) -> int:
     """How many rows of a matrix an example has, as far as it was known."""
     window = plan.network.labels_of("window")

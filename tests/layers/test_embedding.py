@@ -1,5 +1,7 @@
 """Tables of cores: look-up, repeated and impossible ids, the way back."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -205,6 +207,18 @@ def test_torch_refuses_ids_that_were_not_looked_at(monkeypatch):
         layer = built(deduplicate=deduplicate)
         with pytest.raises(IndexError):
             layer(np.array([3, 67]))
+
+
+@pytest.mark.parametrize("xla", [False, True])
+def test_distinct_ids_in_parts(xla, monkeypatch):
+    layer = built(deduplicate=True)
+    ids = np.array([[4, 2, 2, 9, 1], [1, 66, 4, 4, 5]])
+    expected = table_of(layer)[ids]
+    plan = dataclasses.replace(layer.plan(ids.shape), tiles=3)
+    monkeypatch.setattr(type(layer), "_plan_for", lambda *_: plan)
+    function = backend.compiled(lambda x: layer(x), xla)
+    found = function(keras.ops.convert_to_tensor(ids, "int32"))
+    assert_close(as_numpy(found), expected)
 
 
 def test_masks_are_those_of_keras():
