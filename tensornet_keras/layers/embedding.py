@@ -15,7 +15,7 @@ from tensornet_keras import backend, validation
 from tensornet_keras.contraction import Plan
 from tensornet_keras.layers.factorized import FactorizedLayer
 from tensornet_keras.layers.initializers import check_initializer
-from tensornet_keras.layers.planning import chosen, whole
+from tensornet_keras.layers.planning import chosen, without_sizes
 
 # From so many ids on, finding the distinct ones costs less than it saves.
 LEAST_IDS = 256
@@ -165,8 +165,8 @@ class FactorizedEmbedding(FactorizedLayer):
         most = min(math.prod(size or 1 for size in shape), self.input_dim + 1)
         distinct, places = backend.unique(flat, most)
         if distinct.shape[0] is None and backend.compiles_by_xla():
-            # It cannot cut what is as long as the numbers in it say.
-            plan = whole(plan)
+            # It neither cuts nor branches on what the ids themselves say.
+            plan = without_sizes(plan)
         rows = self._contract(distinct, plan, training=training)
         rows = rows if checked else self._marked(rows, distinct)
         rows = ops.take(rows, places, axis=0)

@@ -197,16 +197,13 @@ def run_best(plan: Plan, inputs, run: Callable[[Plan], Callable]):
     return ops.switch(number, [run(one) for _, one in plan.ranges])
 
 
-def whole(plan: Plan) -> Plan:
-    """A plan, and those of its ranges, that cut no batch into parts.
+def without_sizes(plan: Plan) -> Plan:
+    """The plan for all sizes, whole: it neither branches nor cuts a batch.
 
     Args:
         plan: The plan.
     """
-    ranges = tuple(
-        (first, dataclasses.replace(one, tiles=1)) for first, one in plan.ranges
-    )
-    return dataclasses.replace(plan, tiles=1, ranges=ranges)
+    return dataclasses.replace(plan, tiles=1, ranges=())
 
 
 def _rows_per_example(plan: Plan) -> int:

@@ -210,11 +210,12 @@ def test_torch_refuses_ids_that_were_not_looked_at(monkeypatch):
 
 
 @pytest.mark.parametrize("xla", [False, True])
-def test_distinct_ids_in_parts(xla, monkeypatch):
+def test_distinct_ids_in_parts_and_ranges(xla, monkeypatch):
     layer = built(deduplicate=True)
     ids = np.array([[4, 2, 2, 9, 1], [1, 66, 4, 4, 5]])
     expected = table_of(layer)[ids]
     plan = dataclasses.replace(layer.plan(ids.shape), tiles=3)
+    plan = dataclasses.replace(plan, ranges=((1, plan), (2, plan)))
     monkeypatch.setattr(type(layer), "_plan_for", lambda *_: plan)
     function = backend.compiled(lambda x: layer(x), xla)
     found = function(keras.ops.convert_to_tensor(ids, "int32"))
