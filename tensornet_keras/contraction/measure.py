@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from tensornet_keras import backend
-from tensornet_keras.contraction.choice import parts_of
+from tensornet_keras.contraction.choice import parts_of, plan_for
 from tensornet_keras.contraction.execute import (
     Convolution,
     execute,
@@ -137,14 +137,24 @@ def shortlist(
     Args:
         plan: A plan of the network, for a known batch, a mode and a device.
         most: How many plans there may be; the fastest one in parts of the
-            batch comes on top, if the cache is too small for it.
+            batch comes on top, if the cache is too small for it, and the one
+            that `plan_for` takes, if that is none of them.
         max_memory: Most bytes that a plan may take, as in `plan_for`.
 
     Returns:
-        Plans, the one of the least predicted time first. What is predicted
-        to be many times slower than that is left out.
+        Plans, the one of the least predicted time, which `plan_for` takes,
+        first. What is predicted to be many times slower is left out.
     """
     batch = plan.shown_batch
+    predicted = plan_for(
+        plan.network,
+        batch,
+        plan.positions,
+        uses=plan.uses,
+        mode=plan.mode,
+        machine=plan.machine,
+        max_memory=max_memory,
+    )
     others = [
         dataclasses.replace(
             other,
@@ -167,7 +177,10 @@ def shortlist(
         if best and best[0].peak_bytes_at(batch) > plan.machine.cache_bytes
     ]
     best += sorted(parts, key=lambda part: part.seconds_at(batch))[:1]
-    return sorted(best, key=lambda other: other.seconds_at(batch))
+    same = (predicted.order, predicted.tiles)
+    rest = [p for p in best if (p.order, p.tiles) != same]
+    rest = sorted(rest, key=lambda other: other.seconds_at(batch))
+    return [dataclasses.replace(predicted, rivals=()), *rest]
 
 
 @contextlib.contextmanager

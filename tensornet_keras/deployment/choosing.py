@@ -192,7 +192,7 @@ def _fastest(
     limit: int | None,
 ) -> Decision:
     """The fastest on this device; the dense kernels unless clearly beaten."""
-    timed = _worth_timing([x for x in ranked if not x.is_dense], shape[0])
+    timed = _worth_timing(ranked, shape[0])
     timed += _padded(timed[:1], limit)
     can_be_dense = dense in ranked
     # The dense kernels are timed twice: what differs is noise.
@@ -227,10 +227,11 @@ def _fastest(
 
 
 def _worth_timing(ranked: list[Option], batch: int | None) -> list[Option]:
-    """The best by prediction, without what is hopelessly slower."""
+    """The best by prediction but the dense one, if there is hope for them."""
     regret = _regret(ranked, batch)
     most = HOPELESS * min(regret.values(), default=1.0)
-    return [each for each in ranked[:MOST_TIMED] if regret[each] <= most]
+    merged = [each for each in ranked if not each.is_dense]
+    return [each for each in merged[:MOST_TIMED] if regret[each] <= most]
 
 
 def _padded(options: list[Option], limit: int | None) -> list[Option]:
