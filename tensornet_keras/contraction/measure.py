@@ -62,8 +62,9 @@ def interleaved_seconds(
     Returns:
         Seconds, one number per call.
     """
-    for call in calls:
-        _seconds(call)
+    with _quiet():
+        for call in calls:
+            _seconds(call)
     tries = [[_seconds(call) for call in calls] for _ in range(TRIES)]
     least = [min(times) for times in zip(*tries, strict=True)]
     limit = hopeless * min(least, default=0.0)
@@ -125,8 +126,7 @@ def measure(
     calls = [
         _call(plan, inputs, cores, convolution, dtype, xla) for plan in plans
     ]
-    with _quiet():
-        return interleaved_seconds(calls, budget, HOPELESS)
+    return interleaved_seconds(calls, budget, HOPELESS)
 
 
 def shortlist(
@@ -185,7 +185,7 @@ def shortlist(
 
 @contextlib.contextmanager
 def _quiet():
-    """Keeps from the user that TensorFlow compiles one function a plan."""
+    """Keeps from the user that TensorFlow compiles one function a call."""
     logger = logging.getLogger("tensorflow")
     level = logger.level
     logger.setLevel(logging.ERROR)
