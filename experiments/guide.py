@@ -23,7 +23,8 @@ HEADINGS = (
     "best of the others, ms",
     "ours, ms",
     "others / ours",
-    "dense / ours",
+    "dense / layer",
+    "dense / frozen",
 )
 
 
@@ -68,7 +69,10 @@ def times(rows):
                     f"{_milliseconds(theirs)} ({peer})" if peer else "",
                     _milliseconds(ours),
                     _times_faster(row["ratios"].get(f"{peer} / {own}")),
-                    _times_faster(row["ratios"][f"dense / {own}"]),
+                    *(
+                        _times_faster(row["ratios"].get(f"dense / {name}"))
+                        for name in speed_figures.OWN
+                    ),
                 ]
             )
     return table(HEADINGS, lines, left=1)

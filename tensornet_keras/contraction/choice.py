@@ -60,7 +60,7 @@ def plan_for(
             nothing is left to do among the weights.
         machine: The device whose rates predict the time.
         max_memory: Most bytes that the plan may take beyond input and
-            output; of an unknown batch at 1024. `None` sets no limit.
+            output, of an unknown batch up to 1024. `None` sets no limit.
 
     Returns:
         The plan. Print it to see its steps and what it was chosen over.
@@ -81,16 +81,15 @@ def plan_for(
     if batch is not None:
         batch = validation.positive_integer(batch, "batch")
     validation.one_of(mode, MODES, "mode")
+    if max_memory is not None:
+        max_memory = validation.positive_integer(max_memory, "max_memory")
     plans = [
         dataclasses.replace(plan, uses=uses, mode=mode, machine=machine)
         for plan in candidates(network, positions)
         if plan.rebuilds or not rebuild_only
     ]
-    if batch is not None:
-        plans += _in_parts(plans, batch, every=max_memory is not None)
-    if max_memory is not None:
-        plans = _within(plans, batch or BATCHES[-1], max_memory)
-    return _least_regret(plans, batch)
+    plans += _in_parts(plans, batch, max_memory)
+    return _least_regret(plans, batch, max_memory)
 
 
 @lru_cache(maxsize=4096)
@@ -145,15 +144,20 @@ def plan_of(
     )
 
 
-def _least_regret(plans: list[Plan], batch: int | None) -> Plan:
+def _least_regret(
+    plans: list[Plan], batch: int | None, max_memory: int | None
+) -> Plan:
     """The best of some plans, with what it was chosen over."""
     batches = BATCHES if batch is None else (batch,)
     times = np.array(
         [[plan.seconds_at(size) for size in batches] for plan in plans]
     )
+    if max_memory is not None:
+        times[~_fitting(plans, batches, max_memory)] = np.inf
     regrets = times / times.min(axis=0)
     worst = regrets.max(axis=1)
     ranked = np.argsort(worst, kind="stable")
+    ranked = ranked[np.isfinite(worst[ranked])]
     winner = plans[ranked[0]]
     shown = batch or winner.shown_batch
     rivals = tuple(
@@ -179,17 +183,29 @@ def _best_pair(regrets: np.ndarray) -> tuple[int, int, int, float]:
     return min(pairs, key=lambda pair: pair[-1])
 
 
-def _in_parts(plans: list[Plan], batch: int, every: bool) -> list[Plan]:
-    """Every plan or the fastest ones again, with the batch cut into parts."""
+def _in_parts(
+    plans: list[Plan], batch: int | None, max_memory: int | None
+) -> list[Plan]:
+    """Plans again, with the batch cut into parts.
+
+    Those that keep to the memory in no other way, and of a known batch the
+    fastest that do not fit the cache.
+    """
+    if batch is None and max_memory is None:
+        return []
+    most = batch or BATCHES[-1]
+    peaks = {plan: plan.peak_bytes_at(most) for plan in plans}
     large = [
         plan
-        for plan in sorted(plans, key=lambda plan: plan.seconds_at(batch))
-        if every or plan.peak_bytes_at(batch) > plan.machine.cache_bytes
-    ]
+        for plan in sorted(plans, key=lambda plan: plan.seconds_at(most))
+        if batch is not None and peaks[plan] > plan.machine.cache_bytes
+    ][:MOST_CUT]
+    if max_memory is not None:
+        large += [plan for plan in plans if peaks[plan] > max_memory]
     return [
         dataclasses.replace(plan, tiles=n)
-        for plan in (large if every else large[:MOST_CUT])
-        for n in parts_of(batch, plan.mode)
+        for plan in dict.fromkeys(large)
+        for n in parts_of(most, plan.mode)
     ]
 
 
@@ -208,18 +224,19 @@ def parts_of(batch: int, mode: str) -> tuple[int, ...]:
     return tuple(n for n in PARTS if n <= batch)
 
 
-def _within(plans: list[Plan], batch: int, max_memory: int) -> list[Plan]:
-    """The plans that keep to a memory."""
-    max_memory = validation.positive_integer(max_memory, "max_memory")
-    peaks = [plan.peak_bytes_at(batch) for plan in plans]
-    if min(peaks) > max_memory:
+def _fitting(
+    plans: list[Plan], batches: tuple[int, ...], max_memory: int
+) -> np.ndarray:
+    """Whether plans keep to a memory at a size and up to the next one."""
+    up_to = (*(size - 1 for size in batches[1:]), batches[-1])
+    peaks = np.array(
+        [[plan.peak_bytes_at(size) for size in up_to] for plan in plans]
+    )
+    least = int(peaks[:, -1].min())
+    if least > max_memory:
         raise ValueError(
-            f"`max_memory` must be at least {min(peaks)} bytes at batch "
-            f"{batch}, the least that a plan takes. "
+            f"`max_memory` must be at least {least} bytes at batch "
+            f"{batches[-1]}, the least that a plan takes. "
             f"Received: max_memory={max_memory}. Raise it, or lower the batch."
         )
-    return [
-        plan
-        for plan, peak in zip(plans, peaks, strict=True)
-        if peak <= max_memory
-    ]
+    return peaks <= max_memory

@@ -81,13 +81,22 @@ def forget_machines() -> None:
     _MACHINES.clear()
 
 
+def itemsize_of(dtype: str) -> int:
+    """Bytes of a number.
+
+    Args:
+        dtype: Its type.
+    """
+    return BYTES.get(dtype, 4)
+
+
 def default_machine(dtype: str = "float32") -> Machine:
     """Typical rates of the kind of device at hand, not measured.
 
     Args:
         dtype: The type that the layer computes in.
     """
-    itemsize = BYTES.get(dtype, 4)
+    itemsize = itemsize_of(dtype)
     if backend.accelerator() is None:
         return dataclasses.replace(CPU, itemsize=itemsize)
     rate = GPU.multiply_adds
@@ -108,7 +117,8 @@ def tuning_key(
     Args:
         batch: Batch size; those up to the next power of two share a name.
         dtype: The type that the layer computes in.
-        mode: `"inference"`, `"training"` or `"frozen"`.
+        mode: `"inference"`, `"training"` or `"frozen"`, or such a name with
+            another one behind it.
         positions: As in `plan_for`; their number, too, shares a name with
             those up to the next power of two.
         xla: Whether TensorFlow compiles by XLA.

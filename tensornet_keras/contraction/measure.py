@@ -166,7 +166,7 @@ def shortlist(
         for other in candidates(plan.network, plan.positions)
     ]
     if max_memory is not None:
-        others = [p for p in others if p.peak_bytes_at(batch) <= max_memory]
+        others = [kept for p in others for kept in _fewest_parts(p, max_memory)]
     times = [other.seconds_at(batch) for other in others]
     limit = UNLIKELY * min(times, default=0.0)
     ranked = sorted(range(len(others)), key=times.__getitem__)
@@ -174,13 +174,26 @@ def shortlist(
     parts = [
         dataclasses.replace(best[0], tiles=tiles)
         for tiles in parts_of(batch, plan.mode)
-        if best and best[0].peak_bytes_at(batch) > plan.machine.cache_bytes
+        if best
+        and best[0].tiles < tiles
+        and best[0].peak_bytes_at(batch) > plan.machine.cache_bytes
     ]
     best += sorted(parts, key=lambda part: part.seconds_at(batch))[:1]
     same = (predicted.order, predicted.tiles)
     rest = [p for p in best if (p.order, p.tiles) != same]
     rest = sorted(rest, key=lambda other: other.seconds_at(batch))
     return [dataclasses.replace(predicted, rivals=()), *rest]
+
+
+def _fewest_parts(plan: Plan, max_memory: int) -> list[Plan]:
+    """A plan in as few parts as keep to a memory, none if no number does."""
+    batch = plan.shown_batch
+    tried = (
+        dataclasses.replace(plan, tiles=tiles)
+        for tiles in (1, *parts_of(batch, plan.mode))
+    )
+    fitting = (p for p in tried if p.peak_bytes_at(batch) <= max_memory)
+    return list(itertools.islice(fitting, 1))
 
 
 @contextlib.contextmanager

@@ -12,14 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tensornet_keras.contraction.steps import (
+    BATCH,
     Convolve,
     Gather,
     Matmul,
     Resize,
     Step,
+    after,
+    before,
     group_sizes,
     step_shapes,
 )
+from tensornet_keras.network import TensorNetwork
 
 
 @dataclass(frozen=True)
@@ -56,21 +60,47 @@ def written(step: Step, sizes: dict[str, int]) -> int:
     return math.prod(group_sizes(groups, sizes))
 
 
-def traffic(steps: Sequence[Step], sizes: dict[str, int]) -> list[Traffic]:
+def traffic(
+    steps: Sequence[Step], sizes: dict[str, int], given: int, wide: int = 1
+) -> list[Traffic]:
     """The steps of a plan as memory sees them.
 
     Args:
         steps: The steps, in order.
         sizes: Size of every label.
+        given: How many operands there are before the first step.
+        wide: How many numbers of the input's type one of the weights takes,
+            2 where they are merged in float32 and met in 16 bits.
     """
-    return [
-        Traffic(
-            step.operands,
-            written(step, sizes),
-            isinstance(step, (Matmul, Convolve, Gather)),
-        )
-        for step in steps
-    ]
+    met = {n for step in steps if not step.weight_only for n in step.operands}
+    found = []
+    for at, step in enumerate(steps):
+        writes = written(step, sizes)
+        if step.weight_only and wide > 1:
+            # What the input meets is there in its type too.
+            writes *= wide + (given + at in met)
+        keeps = isinstance(step, (Matmul, Convolve, Gather))
+        found.append(Traffic(step.operands, writes, keeps))
+    return found
+
+
+def ends(network: TensorNetwork, sizes: dict[str, int]) -> tuple[int, int]:
+    """How many numbers the input and the output have.
+
+    Args:
+        network: The network of a plan.
+        sizes: Size of every label.
+    """
+    rows = sizes[BATCH] * math.prod(
+        sizes[label] for label in network.labels_of("batch")
+    )
+    axes = range(len(network.labels_of("window")))
+    inner, outer = (
+        math.prod(sizes[side(axis)] for axis in axes)
+        for side in (before, after)
+    )
+    entries = 1 if network.labels_of("lookup") else network.input_size
+    return rows * inner * entries, rows * outer * network.output_size
 
 
 def forward_peak(steps: Sequence[Traffic], given: int) -> int:

@@ -24,6 +24,8 @@ from tensornet_keras.contraction.steps import (
 from tensornet_keras.contraction.trees import Order
 from tensornet_keras.network import TensorNetwork
 
+# Bytes of a number at least, in the steps among the weights.
+WEIGHTS_ITEMSIZE = 4
 INFERENCE, TRAINING, FROZEN = MODES = ("inference", "training", "frozen")
 
 
@@ -166,7 +168,8 @@ class Plan:
     def peak_bytes_at(self, batch: int) -> int:
         """Predicted memory of one pass beyond its input and its output.
 
-        What is merged among the weights counts too, the cores do not. In
+        What is merged among the weights counts too, the cores do not. Of a
+        batch in parts, the copy of one part and the outputs of all count. In
         training it is what is kept for the way back and the gradients there.
 
         Args:
@@ -183,9 +186,16 @@ class Plan:
             batch if training else -(-batch // self.tiles),
             self.positions,
         )
-        steps = memory.traffic(self.steps, sizes)
-        peak = memory.training_peak if training else memory.forward_peak
-        return int(self.machine.itemsize) * peak(steps, given)
+        itemsize = int(self.machine.itemsize)
+        wide = max(1, WEIGHTS_ITEMSIZE // itemsize)
+        steps = memory.traffic(self.steps, sizes, given, wide)
+        if training:
+            return itemsize * memory.training_peak(steps, given)
+        peak = memory.forward_peak(steps, given)
+        if self.tiles > 1:
+            part, output = memory.ends(self.network, sizes)
+            peak += part + self.tiles * output
+        return itemsize * peak
 
     def _sizes_at(self, batch: int) -> dict[str, int]:
         """Sizes of all labels in one part of a batch."""

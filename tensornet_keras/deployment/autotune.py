@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from tensornet_keras.contraction.execute import Convolution
 from tensornet_keras.contraction.measure import measure, shortlist
 from tensornet_keras.contraction.plan import INFERENCE, TRAINING, Plan
 from tensornet_keras.contraction.trees import as_order
+from tensornet_keras.deployment.freezable import USUAL_SIZE
 from tensornet_keras.deployment.tuning_report import (
     Timing,
     TuningReport,
@@ -26,6 +28,10 @@ from tensornet_keras.layers import planning
 from tensornet_keras.layers.conv import FactorizedConv
 from tensornet_keras.layers.factorized import FactorizedLayer
 from tensornet_keras.layers.recurrent_cells import FactorizedCell
+from tensornet_keras.layers.reversible_embedding import (
+    REVERSE,
+    FactorizedReversibleEmbedding,
+)
 
 BOTH = "both"
 # Plans timed per shape, besides the fastest of them in parts of the batch.
@@ -44,6 +50,7 @@ class _Shape:
     convolution: Convolution | None
     max_memory: int | None
     xla: bool
+    way: str = ""
 
     @property
     def key(self) -> str:
@@ -53,7 +60,7 @@ class _Shape:
             plan.network,
             plan.batch,
             self.dtype,
-            plan.mode,
+            plan.mode + self.way,
             plan.positions,
             self.xla,
         )
@@ -93,7 +100,8 @@ def autotune(
     the same one, the plan with the least worst ratio to the best is kept. A
     batch that is not known when the model is compiled, as in `fit` and
     `predict` on TensorFlow, branches: sizes that were timed take what won,
-    others what is predicted. All times are kept in the user's cache folder,
+    others what is predicted. An axis besides the batch that the model leaves
+    open is taken for 32. All times are kept in the user's cache folder,
     so that the same shapes need not be timed again.
 
     Args:
@@ -144,11 +152,18 @@ def autotune(
             disable=not console.is_terminal,
         )
     ]
+    kept = _keep(shapes, {shape: timings for shape, timings, _ in found})
     rows = [
-        TuningRow(tuple(map(_path, shapes[shape])), shape.key, timings, stored)
+        TuningRow(
+            tuple(map(_path, shapes[shape])),
+            shape.key,
+            timings,
+            stored,
+            shape.plan.batch,
+            kept[shape],
+        )
         for shape, timings, stored in found
     ]
-    _keep(shapes, {shape: timings for shape, timings, _ in found})
     _forget_compiled(model)
     foreign = [
         (_path(layer), key)
@@ -220,31 +235,50 @@ def _shapes(layers, sizes, modes, xla):
     shapes: dict[_Shape, list] = {}
     skipped = {}
     for layer in layers:
-        for mode in modes:
-            for size in sizes:
-                shape = _shape(layer, size, mode, xla)
-                if len(shortlist(shape.plan, 2, layer.max_memory)) < 2:
-                    skipped[_path(layer)] = (
-                        "one plan is far ahead of all others"
-                    )
-                elif getattr(layer, "groups", 1) > 1:
-                    skipped[_path(layer)] = "groups leave only one plan"
-                elif layer not in shapes.setdefault(shape, []):
-                    shapes[shape].append(layer)
+        if getattr(layer, "groups", 1) > 1:
+            skipped[_path(layer)] = "groups leave only one plan"
+            continue
+        told = itertools.product(modes, sizes, _ways(layer))
+        of_layer = [_shape(layer, size, mode, xla, w) for mode, size, w in told]
+        tried = [x for x in dict.fromkeys(of_layer) if _has_rivals(x)]
+        for shape in tried:
+            shapes.setdefault(shape, []).append(layer)
+        if not tried:
+            skipped[_path(layer)] = "one plan is far ahead of all others"
     return shapes, skipped
 
 
-def _shape(layer, size, mode, xla) -> _Shape:
-    plan = layer.plan(size, training=mode == TRAINING)
-    # Rows are known only when the layer runs where an axis besides the batch
-    # is open; a `planning_batch` is what the layer plans for.
-    batch = layer.planning_batch or plan.batch or size
-    bare = {"title": "", "steps": (), "order": (), "tiles": 1}
+def _ways(layer) -> tuple[str, ...]:
+    """The networks of a layer, by their names."""
+    both = isinstance(layer, FactorizedReversibleEmbedding)
+    return ("", REVERSE) if both else ("",)
+
+
+def _has_rivals(shape: _Shape) -> bool:
+    """Whether there is more than one plan to time."""
+    return len(shortlist(shape.plan, 2, shape.max_memory)) > 1
+
+
+def _shape(layer, size, mode, xla, way) -> _Shape:
+    # A `planning_batch` is what the layer plans for.
+    size = layer.planning_batch or size
+    input_shape = (size, *(n or USUAL_SIZE for n in layer.built_shape[1:]))
+    how = {"training": mode == TRAINING}
+    if way == REVERSE:
+        how["reverse"] = True
+        input_shape = (*input_shape, layer.output_dim)
     plan = dataclasses.replace(
-        plan, batch=batch, rivals=(), ranges=(), tuned=False, **bare
+        layer.plan(input_shape, **how),
+        rivals=(),
+        ranges=(),
+        tuned=False,
+        title="",
+        steps=(),
+        order=(),
+        tiles=1,
     )
     dtype, convolution = layer.compute_dtype, _convolution(layer)
-    return _Shape(plan, dtype, convolution, layer.max_memory, xla)
+    return _Shape(plan, dtype, convolution, layer.max_memory, xla, way)
 
 
 def _convolution(layer) -> Convolution | None:
@@ -295,15 +329,18 @@ def _parse(data) -> tuple[Timing, ...]:
     )
 
 
-def _keep(shapes, timings) -> None:
-    """Writes the winners into the layers."""
+def _keep(shapes, timings) -> dict:
+    """Writes the winners into the layers; what a layer of a shape keeps."""
     named: dict[tuple, list] = {}
     for shape, layers in shapes.items():
         for layer in layers:
             named.setdefault((id(layer), shape.key), []).append((layer, shape))
+    kept = {}
     for (_, key), found in named.items():
         won = _best_over_all([timings[shape] for _, shape in found])
         found[0][0].tuned_plans[key] = _entry(won)
+        kept |= {shape: _name(won) for _, shape in found}
+    return kept
 
 
 def _best_over_all(sizes: list[tuple[Timing, ...]]) -> Timing:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable
 
 from keras import ops
@@ -31,9 +30,9 @@ MOST_DENSE_BYTES = 2**31
 # How many merged candidates are timed beside the dense kernel.
 MOST_TIMED = 3
 # Batch sizes that are timed for where the batch is unknown, as far as inputs
-# of them stay below some bytes.
+# and outputs of them stay below some bytes.
 TIMED_BATCHES = (1, 32, 1024)
-MOST_INPUT_BYTES = 2**27
+MOST_TIMED_BYTES = 2**27
 # The least by which a merged network must be faster than the dense kernel.
 CLEARLY = 0.02
 # Beyond this, two timings of the dense kernel say nothing about the others.
@@ -54,7 +53,7 @@ def decide(layer, batch: int | None, wish: Wish) -> Decision:
     """
     shape = freezable.planned_shape(layer, batch)
     kernels = [
-        candidates_of(site.kernel.format, site.meetings)
+        candidates_of(site.kernel.format, site.meetings, site.itemsize)
         for site in freezable.sites(layer, shape)
     ]
     limit = _limit(layer, kernels, wish)
@@ -103,7 +102,7 @@ def _options(kernels, batch, wish: Wish, limit: int | None) -> list[Option]:
 def _allowed(candidates, wish: Wish) -> list[Candidate]:
     """The candidates of one kernel that may be chosen."""
     dense, source, *allowed = candidates
-    if dense.weight_bytes <= MOST_DENSE_BYTES:
+    if dense.stored_bytes <= MOST_DENSE_BYTES:
         allowed.append(dense)
     if wish.objective != LATENCY or not allowed:
         allowed.append(source)
@@ -200,7 +199,7 @@ def _fastest(
     runners = {
         each: _runner(layer, shape, each, xla) for each in dict.fromkeys(tried)
     }
-    batches = _timed_batches(shape)
+    batches = _timed_batches(layer, shape)
     columns = [
         interleaved_seconds(
             [runners[each](batch) for each in tried], hopeless=HOPELESS
@@ -250,15 +249,15 @@ def _noise(times: list[list[float]]) -> float:
     return max(max(pair) / min(pair) - 1 for pair in pairs)
 
 
-def _timed_batches(shape) -> tuple[int, ...]:
+def _timed_batches(layer, shape) -> tuple[int, ...]:
     """The batch sizes that are timed."""
     if shape[0] is not None:
         return (shape[0],)
-    example = 4 * math.prod(shape[1:])
+    example = 4 * freezable.numbers_per_example(layer, shape)
     return tuple(
         size
         for size in TIMED_BATCHES
-        if size == 1 or size * example <= MOST_INPUT_BYTES
+        if size == 1 or size * example <= MOST_TIMED_BYTES
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import string
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import keras
 import numpy as np
 
 from tensornet_keras import layers
+from tensornet_keras.contraction import devices
 from tensornet_keras.deployment.merging import Candidate, Meeting
 from tensornet_keras.network import TensorNetwork
 from tensornet_keras.surgery import config_of, twins
@@ -47,6 +49,11 @@ class Site:
 
     kernel: keras.layers.Layer
     meetings: tuple[Meeting, ...]
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a stored number of the kernel."""
+        return devices.itemsize_of(self.kernel.variable_dtype)
 
 
 def obstacle(layer) -> str | None:
@@ -120,10 +127,11 @@ def _planned_afresh(layer):
 
 def _of_one_kernel(layer, shape) -> tuple[Site, ...]:
     rebuild_only = getattr(layer, "groups", 1) > 1
-    meetings = [_meeting(layer.plan(shape), _seen_by(layer), rebuild_only)]
+    plan = layer.plan(shape)
+    meetings = [_meeting(plan, shape[0], _seen_by(layer), rebuild_only)]
     if isinstance(layer, layers.FactorizedReversibleEmbedding):
         hidden = layer.plan((*shape, layer.output_dim), reverse=True)
-        meetings.append(_meeting(hidden, TensorNetwork.transposed))
+        meetings.append(_meeting(hidden, shape[0], TensorNetwork.transposed))
     return (Site(layer, tuple(meetings)),)
 
 
@@ -132,7 +140,7 @@ def _of_loop(layer, shape) -> tuple[Site, ...]:
     state = layer.recurrent_plan(shape[0], shape[1])
     apart = getattr(layer, "reset_after", True) is False
     return tuple(
-        Site(kernel, (_meeting(plan, _unchanged, rebuild_only),))
+        Site(kernel, (_meeting(plan, shape[0], _unchanged, rebuild_only),))
         for kernel, plan, rebuild_only in zip(
             twins.factorized_kernels(layer),
             (whole, state),
@@ -142,7 +150,7 @@ def _of_loop(layer, shape) -> tuple[Site, ...]:
     )
 
 
-def _meeting(plan, network_of, rebuild_only=False) -> Meeting:
+def _meeting(plan, examples, network_of, rebuild_only=False) -> Meeting:
     return Meeting(
         network_of,
         plan.batch,
@@ -150,6 +158,7 @@ def _meeting(plan, network_of, rebuild_only=False) -> Meeting:
         plan.uses,
         rebuild_only,
         plan.machine,
+        examples,
     )
 
 
@@ -216,7 +225,10 @@ def _limits(layer, kernels: tuple[Candidate, ...]) -> dict:
     is_open = None in _built_shape(layer)[1:]
     if meeting.max_memory is None or (is_open and own_limit(layer) is None):
         return {}
-    return {"planning_batch": meeting.batch, "max_memory": meeting.max_memory}
+    return {
+        "planning_batch": meeting.examples,
+        "max_memory": meeting.max_memory,
+    }
 
 
 def _inference_config(layer, known) -> dict:
@@ -268,6 +280,22 @@ def fill(twin, layer, kernels: tuple[Candidate, ...]) -> None:
         twins.fill_activation(twin, layer)
     else:
         twins.fill_dense(twin, layer)
+
+
+def numbers_per_example(layer, shape) -> int:
+    """Numbers of an example of the largest of a layer's inputs and outputs.
+
+    Args:
+        layer: A layer without an obstacle.
+        shape: The shape of its input, all sizes but the batch known.
+    """
+    one = (1, *shape[1:])
+    sizes = [math.prod(one)]
+    if not isinstance(layer, keras.layers.RNN):
+        sizes.append(math.prod(layer.compute_output_shape(one)))
+    if isinstance(layer, layers.FactorizedReversibleEmbedding):
+        sizes.append(math.prod(one) * layer.input_dim)
+    return max(sizes)
 
 
 def random_inputs(layer, shape) -> list[tuple]:

@@ -34,8 +34,9 @@ def freeze(
     is the way to deploy a model.
 
     The copy is not trainable (`trainable` is `False`, and the switches of
-    training are gone), predicts and evaluates as the source does, and saves
-    and loads like any model. Every factorized layer of every format is
+    training are gone), predicts as the source does, has the source's losses
+    and metrics but no penalties of weights, and saves and loads like any
+    model. Every factorized layer of every format is
     frozen; `MPSLayer`, layers inside wrappers, and subclasses of ours are
     copied as they are.
 

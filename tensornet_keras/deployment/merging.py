@@ -52,6 +52,8 @@ class Meeting:
         uses: As in `plan_for`.
         rebuild_only: As in `plan_for`.
         machine: The device whose rates predict the time.
+        examples: Batch size of the layer, `None` if unknown; the batch may
+            be of distinct ids.
         max_memory: As in `plan_for`.
     """
 
@@ -61,6 +63,7 @@ class Meeting:
     uses: int
     rebuild_only: bool
     machine: Machine
+    examples: int | None = None
     max_memory: int | None = None
 
     def plan(self, format: Format) -> Plan:
@@ -91,6 +94,7 @@ class Candidate:
         merges: The plans whose steps among the weights make the cores, one
             after another.
         meetings: The ways in which inputs meet it.
+        itemsize: Bytes of a stored number.
 
     Raises:
         ValueError: If no plan keeps to the memory of a meeting.
@@ -99,6 +103,7 @@ class Candidate:
     format: Format
     merges: tuple[Plan, ...]
     meetings: tuple[Meeting, ...]
+    itemsize: int = 4
 
     def __post_init__(self):
         # They are made here, not when they are first asked for.
@@ -125,9 +130,16 @@ class Candidate:
         return self.format.num_params
 
     @property
-    def weight_bytes(self) -> int:
+    def stored_bytes(self) -> int:
         """Bytes of the stored numbers."""
-        return self.numbers * int(self.plans[0].machine.itemsize)
+        return self.numbers * self.itemsize
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the stored numbers, and as the type of inputs has them."""
+        met = int(self.plans[0].machine.itemsize)
+        copies = 0 if met == self.itemsize else self.numbers * met
+        return self.stored_bytes + copies
 
     @property
     def peak(self) -> int:
@@ -215,12 +227,15 @@ class Candidate:
         return list(map(_with_zeros, cores, self.format.core_shapes))
 
 
-def candidates_of(format: Format, meetings: tuple[Meeting, ...]):
+def candidates_of(
+    format: Format, meetings: tuple[Meeting, ...], itemsize: int = 4
+):
     """All that a kernel may become.
 
     Args:
         format: The kernel's bound format.
         meetings: The ways in which inputs meet it.
+        itemsize: Bytes of a stored number.
 
     Returns:
         A list of `Candidate`: the dense kernel first, the cores as they are,
@@ -238,7 +253,9 @@ def candidates_of(format: Format, meetings: tuple[Meeting, ...]):
             found.setdefault(merged, merges)
     # The source may be merged already.
     pairs = [(Merged.dense(format), ()), (format, ()), *found.items()]
-    return [Candidate(each, merges, meetings) for each, merges in pairs]
+    return [
+        Candidate(each, merges, meetings, itemsize) for each, merges in pairs
+    ]
 
 
 def _with_zeros(core, shape: tuple[int, ...]):

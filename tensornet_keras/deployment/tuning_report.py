@@ -42,17 +42,30 @@ class TuningRow:
         key: The name under which they hold the plan.
         timings: The plans, in order of their predicted times.
         stored: Whether the times were read from the cache folder.
+        batch: The batch size that was timed.
+        kept: Order and number of parts of the plan that the layers keep: of
+            several sizes that share a name there is one for all.
     """
 
     layers: tuple[str, ...]
     key: str
     timings: tuple[Timing, ...]
     stored: bool = False
+    batch: int | None = None
+    kept: tuple | None = None
+
+    @property
+    def fastest(self) -> Timing:
+        """The plan of the least measured time."""
+        return min(self.timings, key=lambda timing: timing.measured)
 
     @property
     def chosen(self) -> Timing:
-        """The plan of the least measured time."""
-        return min(self.timings, key=lambda timing: timing.measured)
+        """The plan that the layers keep, if it was timed at this batch."""
+        for timing in self.timings:
+            if (timing.order, timing.tiles) == self.kept:
+                return timing
+        return self.fastest
 
     @property
     def default(self) -> Timing:
@@ -139,7 +152,7 @@ def _cells(row: TuningRow, model: str) -> list[str]:
     same = row.chosen == row.default
     return [
         ", ".join(path.removeprefix(f"{model}/") for path in row.layers),
-        _split(row.key)[1] + (" (stored)" if row.stored else ""),
+        _purpose(row),
         _words(row.chosen),
         _milliseconds(row.chosen.predicted),
         _milliseconds(row.chosen.measured),
@@ -147,6 +160,12 @@ def _cells(row: TuningRow, model: str) -> list[str]:
         _milliseconds(row.default.measured),
         f"{row.speed_up:.2f}",
     ]
+
+
+def _purpose(row: TuningRow) -> str:
+    """What a row is for, with the size that was timed."""
+    size = "" if row.batch is None else f", timed at {row.batch}"
+    return _split(row.key)[1] + size + (" (stored)" if row.stored else "")
 
 
 def _split(key: str) -> tuple[str, str]:

@@ -165,7 +165,8 @@ class FactorizedEmbedding(FactorizedLayer):
         most = min(math.prod(size or 1 for size in shape), self.input_dim + 1)
         distinct, places = backend.unique(flat, most)
         if distinct.shape[0] is None and backend.compiles_by_xla():
-            # It neither cuts nor branches on what the ids themselves say.
+            # It neither cuts nor branches on what the ids themselves say, so
+            # that a plan in parts, for a `max_memory`, runs whole.
             plan = without_sizes(plan)
         rows = self._contract(distinct, plan, training=training)
         rows = rows if checked else self._marked(rows, distinct)
@@ -197,13 +198,24 @@ class FactorizedEmbedding(FactorizedLayer):
 
     def _plan_for(self, input_shape, training=False) -> Plan:
         network = self._network()
-        count = 0 if None in input_shape else math.prod(input_shape)
-        if count > self.input_dim and self._deduplicates(input_shape):
+        shape = self._planned_shape(input_shape)
+        is_open = None in shape
+        many = not is_open and math.prod(shape) > self.input_dim
+        bound = is_open and self.max_memory is not None
+        if (many or bound) and self._deduplicates(shape):
             # No more distinct ids than this can be.
-            return chosen(self, network, self.input_dim, training=training)
+            return chosen(
+                self, network, self.input_dim, training=training, exact=True
+            )
         return self._planned(network, input_shape, training)
 
-    def _planned(self, network, shape, training, tunable=True) -> Plan:
+    def _planned_shape(self, shape) -> tuple:
+        """The shape that is planned for where inputs have this one."""
+        if not shape or 0 in shape:
+            return tuple(shape)
+        return (self.planning_batch or shape[0], *shape[1:])
+
+    def _planned(self, network, shape, training, way="") -> Plan:
         """The plan for rows of this static shape."""
         rows = tuple(size or 1 for size in shape[1:])
         batch = None if None in shape else (*shape, 1)[0]
@@ -213,11 +225,12 @@ class FactorizedEmbedding(FactorizedLayer):
             batch,
             (rows, rows),
             training=training,
-            tunable=tunable,
+            way=way,
         )
 
     def _deduplicates(self, shape) -> bool:
         """Whether repeated ids of this shape are computed once."""
+        shape = self._planned_shape(shape)
         if self.deduplicate is not None:
             return self.deduplicate and 0 not in shape
         count = math.prod(USUAL_SIZE if n is None else n for n in shape)

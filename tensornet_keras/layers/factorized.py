@@ -60,8 +60,9 @@ class FactorizedLayer(keras.layers.Layer):
         bias_constraint: Constraint of the bias.
         planning_batch: Batch size to plan for. `None` plans for the batch
             that is seen, and for all where it is unknown.
-        max_memory: Most bytes that a plan may take beyond input and output.
-            `None` sets no limit.
+        max_memory: Most bytes that a plan may take beyond input and output,
+            where the batch is unknown at up to 1024 examples; a batch may be
+            cut into parts for it. `None` sets no limit.
         tuned_plans: Plans that `autotune` has found, from a config.
         bond_dropout: Share of the entries of every bond to drop at random in
             training, in [0, 1).
@@ -161,6 +162,11 @@ class FactorizedLayer(keras.layers.Layer):
             for core, scale in zip(self._cores, self._scales, strict=True)
         ]
 
+    @property
+    def built_shape(self) -> tuple[int | None, ...] | None:
+        """The input shape that the layer was built with, `None` before."""
+        return self._built_shape
+
     def set_cores(self, cores) -> None:
         """Gives the layer these cores.
 
@@ -225,7 +231,7 @@ class FactorizedLayer(keras.layers.Layer):
             input_shape = (input_shape, *self._built_shape[1:])
         input_shape = self._checked_shape(input_shape)
         plan = self._plan_for(input_shape, training)
-        if self.planning_batch and input_shape[0]:
+        if input_shape[0] and plan.batch == self.planning_batch is not None:
             return dataclasses.replace(plan, batch=input_shape[0], rivals=())
         return plan
 

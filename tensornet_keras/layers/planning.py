@@ -32,7 +32,10 @@ _BRANCHES = contextvars.ContextVar("branches", default=True)
 
 @contextlib.contextmanager
 def without_branches() -> Iterator[None]:
-    """Context in which layers take one plan for all batch sizes."""
+    """Context in which layers take one plan for all batch sizes, whole.
+
+    In a file, parts of a batch that are empty are an error.
+    """
     token = _BRANCHES.set(False)
     try:
         yield
@@ -49,7 +52,8 @@ def chosen(
     training: bool = False,
     rebuild_only: bool = False,
     uses: int = 1,
-    tunable: bool = True,
+    way: str = "",
+    exact: bool = False,
 ) -> Plan:
     """The plan that a factorized layer takes.
 
@@ -62,9 +66,11 @@ def chosen(
         training: Whether gradients are wanted.
         rebuild_only: As in `plan_for`.
         uses: As in `plan_for`.
-        tunable: Whether the tuned plans of the layer are for this network.
+        way: The name of this network among those of the layer, where it has
+            another one besides its own.
+        exact: Whether the batch holds whatever the layer's `planning_batch`.
     """
-    batch = layer.planning_batch or batch or None
+    batch = batch if exact else layer.planning_batch or batch or None
     mode = TRAINING if training else INFERENCE
     machine = devices.machine_for(layer.compute_dtype)
     plan = plan_for(
@@ -77,12 +83,12 @@ def chosen(
         machine=machine,
         max_memory=layer.max_memory,
     )
-    if not layer.tuned_plans or not tunable or rebuild_only:
+    if not layer.tuned_plans or rebuild_only:
         return plan
 
     def tuned(size: int, most: int) -> Plan | None:
         """What was measured to be the best for such sizes, if it fits."""
-        entry = _entry(layer, network, size, mode, positions)
+        entry = _entry(layer, network, size, mode + way, positions)
         if entry is None:
             return None
         found = plan_of(
@@ -117,7 +123,8 @@ def tuning_key(
         network: The network to contract.
         batch: Batch size.
         dtype: The type that the layer computes in.
-        mode: `"inference"` or `"training"`.
+        mode: `"inference"` or `"training"`, and the name of the network if
+            the layer has several.
         positions: As in `plan_for`.
         xla: Whether XLA compiles.
     """
@@ -180,14 +187,16 @@ def run_best(plan: Plan, inputs, run: Callable[[Plan], Callable]):
         inputs: The tensor whose first axes are the batch and its rows.
         run: A function of a plan that returns one without arguments.
     """
+    axes = _axes_of_rows(plan, len(inputs.shape))
+    if None in inputs.shape[:axes] and not _BRANCHES.get():
+        plan = without_sizes(plan)
     if not plan.ranges:
         return run(plan)()
-    axes = _axes_of_rows(plan, len(inputs.shape))
     per_example = _rows_per_example(plan)
     if None not in inputs.shape[:axes]:
         rows = math.prod(inputs.shape[:axes])
         return run(plan.at(max(1, rows // per_example)))()
-    if not (backend.has_branches() and _BRANCHES.get()):
+    if not backend.has_branches():
         return run(plan)()
     rows = math.prod(ops.shape(inputs)[:axes])
     number = sum(

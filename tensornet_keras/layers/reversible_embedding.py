@@ -9,6 +9,9 @@ from tensornet_keras import validation
 from tensornet_keras.contraction import Plan
 from tensornet_keras.layers.embedding import FactorizedEmbedding
 
+# What the names of tuned plans end in that are for hidden states.
+REVERSE = "-reverse"
+
 
 @keras.saving.register_keras_serializable(package="tensornet_keras")
 class FactorizedReversibleEmbedding(FactorizedEmbedding):
@@ -142,4 +145,4 @@ class FactorizedReversibleEmbedding(FactorizedEmbedding):
                 "Pass reverse=False to look up ids."
             )
         network = self.format.network.transposed()
-        return self._planned(network, shape[:-1], training, tunable=False)
+        return self._planned(network, shape[:-1], training, way=REVERSE)

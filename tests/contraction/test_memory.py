@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tensornet_keras.contraction import candidates, plan_for
+from tensornet_keras.contraction.cost import CPU
 from tensornet_keras.contraction.memory import (
     Traffic,
     forward_peak,
@@ -75,7 +76,9 @@ def test_parts_of_a_batch_take_less_memory():
     whole = plan_for(VGG, 64)
     parts = dataclasses.replace(whole, tiles=4)
     assert parts.peak_bytes_at(64) < whole.peak_bytes_at(64)
-    assert parts.peak_bytes_at(64) == whole.peak_bytes_at(16)
+    # A copy of the part of the input, and the outputs of all parts.
+    copies = 4 * (16 * VGG.input_size + 64 * VGG.output_size)
+    assert parts.peak_bytes_at(64) == whole.peak_bytes_at(16) + copies
     assert parts.multiply_adds >= whole.multiply_adds
 
 
@@ -94,3 +97,36 @@ def test_a_memory_that_nothing_keeps_to_is_refused_with_the_least():
     assert plan_for(VGG, 100, max_memory=least).peak_bytes == least
     with pytest.raises(ValueError, match="at least"):
         plan_for(VGG, 100, max_memory=least - 1)
+
+
+def test_an_unknown_batch_is_cut_into_parts_for_a_memory():
+    free = plan_for(VGG, max_memory=10**9)
+    assert free.tiles == 1
+    # Less than any plan takes whole.
+    bound = min(one.peak_bytes_at(1024) for one in candidates(VGG)) - 1
+    plan = plan_for(VGG, max_memory=bound)
+    for batch in (1, 3, 32, 1000, 1024):
+        assert plan.peak_bytes_at(batch) <= bound
+    # Without branches it is one plan, which keeps to it too.
+    alone = dataclasses.replace(plan, ranges=())
+    assert alone.tiles > 1
+    assert alone.peak_bytes_at(1024) <= bound
+
+
+def test_the_least_memory_of_an_unknown_batch_is_named():
+    with pytest.raises(ValueError, match="at least") as refused:
+        plan_for(VGG, max_memory=1)
+    least = int(str(refused.value).split("at least ")[1].split()[0])
+    assert plan_for(VGG, max_memory=least).peak_bytes_at(1024) <= least
+    with pytest.raises(ValueError, match="at least"):
+        plan_for(VGG, max_memory=least - 1)
+
+
+def test_weights_of_16_bits_are_merged_in_float32():
+    pair = train((8, 8, 8), (8, 8, 8), 8)
+    half = dataclasses.replace(CPU, itemsize=2)
+    rebuilt = next(plan for plan in candidates(pair) if plan.rebuilds)
+    short = dataclasses.replace(rebuilt, machine=half)
+    # The kernel in float32, and the copy that the input meets.
+    assert short.peak_bytes_at(1) >= (4 + 2) * 512 * 512
+    assert short.peak_bytes_at(1) > rebuilt.peak_bytes_at(1)

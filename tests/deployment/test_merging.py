@@ -6,8 +6,10 @@ import pytest
 from keras import ops
 
 from tensornet_keras.contraction.cost import CPU
+from tensornet_keras.deployment import freezable
 from tensornet_keras.deployment.merging import Meeting, candidates_of
 from tensornet_keras.formats import Kronecker, Merged, TensorTrain
+from tensornet_keras.layers import TTDense
 from tensornet_keras.network import TensorNetwork
 from tests.laws.examples import examples_of_every_format
 from tests.laws.oracles import assert_close, dense_weight, random_cores
@@ -116,3 +118,24 @@ def test_an_unknown_batch_is_held_in_memory_at_its_largest():
             assert isinstance(one.format, Merged)
             # Of a known batch the plan may be cut into parts.
             assert one.memory >= other.memory
+
+
+def test_weights_count_as_they_are_stored_and_as_they_are_met():
+    """In mixed precision they are stored in float32, and cast in a call."""
+    half = dataclasses.replace(
+        MEETING, machine=dataclasses.replace(CPU, itemsize=2)
+    )
+    format = TensorTrain(2, (4, 4), (4, 4)).bind((16,), (16,))
+    for candidate in candidates_of(format, (half,), itemsize=4):
+        assert candidate.stored_bytes == 4 * candidate.numbers
+        assert candidate.weight_bytes == (4 + 2) * candidate.numbers
+    for candidate in candidates_of(format, (half,), itemsize=2):
+        assert candidate.weight_bytes == 2 * candidate.numbers
+
+
+def test_a_frozen_layer_knows_the_bytes_of_its_weights():
+    layer = TTDense(16, 2, dtype="mixed_float16")
+    layer.build((None, 16))
+    (site,) = freezable.sites(layer, (4, 16))
+    assert site.itemsize == 4
+    assert site.meetings[0].machine.itemsize == 2
