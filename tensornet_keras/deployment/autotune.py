@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import keras
 from rich.console import Console
@@ -14,72 +12,26 @@ from rich.progress import track
 
 from tensornet_keras import validation
 from tensornet_keras.contraction import devices, store
-from tensornet_keras.contraction.execute import Convolution
 from tensornet_keras.contraction.measure import measure, shortlist
 from tensornet_keras.contraction.plan import INFERENCE, TRAINING, Plan
 from tensornet_keras.contraction.trees import as_order
-from tensornet_keras.deployment.freezable import USUAL_SIZE
 from tensornet_keras.deployment.tuning_report import (
     Timing,
     TuningReport,
     TuningRow,
 )
-from tensornet_keras.layers import planning
-from tensornet_keras.layers.conv import FactorizedConv
+from tensornet_keras.deployment.tuning_shapes import (
+    TuningShape,
+    has_rivals,
+    shape_of,
+    ways_of,
+)
 from tensornet_keras.layers.factorized import FactorizedLayer
 from tensornet_keras.layers.recurrent_cells import FactorizedCell
-from tensornet_keras.layers.reversible_embedding import (
-    REVERSE,
-    FactorizedReversibleEmbedding,
-)
 
 BOTH = "both"
 # Plans timed per shape, besides the fastest of them in parts of the batch.
 CANDIDATES = 5
-
-
-@dataclass(frozen=True)
-class _Shape:
-    """All that the time of a layer's plan depends on.
-
-    Layers of one shape are timed once.
-    """
-
-    plan: Plan
-    dtype: str
-    convolution: Convolution | None
-    max_memory: int | None
-    xla: bool
-    way: str = ""
-
-    @property
-    def key(self) -> str:
-        """The name of the winner in a layer."""
-        plan = self.plan
-        return planning.tuning_key(
-            plan.network,
-            plan.batch,
-            self.dtype,
-            plan.mode + self.way,
-            plan.positions,
-            self.xla,
-        )
-
-    @property
-    def store_key(self) -> str:
-        """The name of the times in the cache folder."""
-        plan = self.plan
-        told = (
-            plan.network,
-            plan.positions,
-            plan.uses,
-            plan.batch,
-            self.convolution,
-            self.max_memory,
-            self.xla,
-        )
-        checksum = hashlib.sha256(repr(told).encode()).hexdigest()[:16]
-        return f"plans/{self.key}/{checksum}"
 
 
 def autotune(
@@ -232,15 +184,17 @@ def _batch_sizes(batch_size) -> list[int]:
 
 def _shapes(layers, sizes, modes, xla):
     """The layers of every shape to time, and why others are left out."""
-    shapes: dict[_Shape, list] = {}
+    shapes: dict[TuningShape, list] = {}
     skipped = {}
     for layer in layers:
         if getattr(layer, "groups", 1) > 1:
             skipped[_path(layer)] = "groups leave only one plan"
             continue
-        told = itertools.product(modes, sizes, _ways(layer))
-        of_layer = [_shape(layer, size, mode, xla, w) for mode, size, w in told]
-        tried = [x for x in dict.fromkeys(of_layer) if _has_rivals(x)]
+        told = itertools.product(modes, sizes, ways_of(layer))
+        of_layer = [
+            shape_of(layer, size, mode, xla, w) for mode, size, w in told
+        ]
+        tried = [x for x in dict.fromkeys(of_layer) if has_rivals(x)]
         for shape in tried:
             shapes.setdefault(shape, []).append(layer)
         if not tried:
@@ -248,53 +202,9 @@ def _shapes(layers, sizes, modes, xla):
     return shapes, skipped
 
 
-def _ways(layer) -> tuple[str, ...]:
-    """The networks of a layer, by their names."""
-    both = isinstance(layer, FactorizedReversibleEmbedding)
-    return ("", REVERSE) if both else ("",)
-
-
-def _has_rivals(shape: _Shape) -> bool:
-    """Whether there is more than one plan to time."""
-    return len(shortlist(shape.plan, 2, shape.max_memory)) > 1
-
-
-def _shape(layer, size, mode, xla, way) -> _Shape:
-    # A `planning_batch` is what the layer plans for.
-    size = layer.planning_batch or size
-    input_shape = (size, *(n or USUAL_SIZE for n in layer.built_shape[1:]))
-    how = {"training": mode == TRAINING}
-    if way == REVERSE:
-        how["reverse"] = True
-        input_shape = (*input_shape, layer.output_dim)
-    plan = dataclasses.replace(
-        layer.plan(input_shape, **how),
-        rivals=(),
-        ranges=(),
-        tuned=False,
-        title="",
-        steps=(),
-        order=(),
-        tiles=1,
-    )
-    dtype, convolution = layer.compute_dtype, _convolution(layer)
-    return _Shape(plan, dtype, convolution, layer.max_memory, xla, way)
-
-
-def _convolution(layer) -> Convolution | None:
-    if not isinstance(layer, FactorizedConv):
-        return None
-    return Convolution(
-        layer.strides,
-        # Zeros before a causal convolution leave as many places as "same".
-        "same" if layer.padding == "causal" else layer.padding,
-        layer.dilation_rate,
-        layer.data_format,
-        layer.groups,
-    )
-
-
-def _timed(shape: _Shape, candidates, again) -> tuple[tuple[Timing, ...], bool]:
+def _timed(
+    shape: TuningShape, candidates, again
+) -> tuple[tuple[Timing, ...], bool]:
     """The times of the best plans, and whether they were stored."""
     plans = shortlist(shape.plan, candidates, shape.max_memory)
     if not again:
