@@ -85,12 +85,13 @@ def random_inputs(specs, batch_size):
     return keras.tree.map_structure(draw, specs)
 
 
-def sample_inputs(specs, sample):
+def sample_inputs(specs, sample, name="sample"):
     """`sample` as arrays of the types and sizes that the model takes.
 
     Args:
         specs: What `input_specs` returned.
         sample: Arrays in the structure of `specs`, each with a batch axis.
+        name: What the caller's argument is called.
 
     Returns:
         NumPy arrays in the structure of `specs`.
@@ -106,19 +107,19 @@ def sample_inputs(specs, sample):
         )
     except (ValueError, TypeError) as error:
         raise ValueError(
-            "`sample` must be built as the model's inputs. Received: "
-            f"sample={_outline(sample)}; the model takes {_outline(specs)}. "
+            f"`{name}` must be built as the model's inputs. Received: "
+            f"{name}={_outline(sample)}; the model takes {_outline(specs)}. "
             "Pass an array, or arrays in a list or dict, as the model takes "
             "them."
         ) from error
     flat = zip(
         keras.tree.flatten(specs), keras.tree.flatten(sample), strict=True
     )
-    arrays = [_fitted(spec, array) for spec, array in flat]
+    arrays = [_fitted(spec, array, name) for spec, array in flat]
     lengths = {len(array) for array in arrays}
     if len(lengths) != 1 or 0 in lengths:
         raise ValueError(
-            "`sample` must hold the same number of examples, at least one, "
+            f"`{name}` must hold the same number of examples, at least one, "
             f"for every input. Received: {_outline(sample)}. "
             "Pass arrays with equal first sizes."
         )
@@ -197,7 +198,7 @@ def _named(declared):
     return keras.tree.pack_sequence_as(declared, named)
 
 
-def _fitted(spec, array):
+def _fitted(spec, array, name):
     array = np.asarray(array)
     fits = array.ndim == len(spec.shape) and all(
         wanted in (None, size)
@@ -205,7 +206,7 @@ def _fitted(spec, array):
     )
     if not fits:
         raise ValueError(
-            "`sample` must have the shapes that the model takes. Received: "
+            f"`{name}` must have the shapes that the model takes. Received: "
             f"shape {array.shape} for the input {spec.name!r} of shape "
             f"{spec.shape}. Pass data with a batch axis in front."
         )

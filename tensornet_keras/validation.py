@@ -158,6 +158,21 @@ def share(value, name: str) -> float:
     return float(value)
 
 
+def share_of_all(value, name: str) -> float:
+    """`value` as a float in (0, 1]."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise TypeError(
+            f"`{name}` must be a number. Received: {name}={value!r}. "
+            f"Pass a float such as {name}=0.3."
+        )
+    if not 0.0 < value <= 1.0:
+        raise ValueError(
+            f"`{name}` is a share and must lie in (0, 1]. "
+            f"Received: {name}={value}. Pass a float such as {name}=0.3."
+        )
+    return float(value)
+
+
 def writable_file(path, name: str = "path", overwrite: bool = False) -> str:
     """`path` as a string, in a folder that is there and can be written."""
     path = os.fspath(path)

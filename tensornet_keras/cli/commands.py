@@ -48,6 +48,9 @@ def convert(arguments):
         format,
         filters=arguments.filters,
         error=arguments.error,
+        ratio=arguments.ratio,
+        flops=arguments.flops,
+        calibration_data=_sample(model, arguments.calibration, "--calibration"),
         min_compression=arguments.min_compression,
     )
     _write_model(small, report, arguments)
@@ -65,8 +68,10 @@ def _format_of(arguments):
         unwritten = {formats.EinsumNetwork.name, formats.PaperMethod.name}
         known = sorted(set(formats.CATALOG) - unwritten)
         how = {"rank": arguments.rank}
+        if arguments.format == "auto" and arguments.rank is None:
+            return arguments.format
     if arguments.format not in known:
-        target = "--rate" if "rate" in how else "--rank or --error"
+        target = "--rate" if "rate" in how else "--rank or a target"
         raise UsageError(
             f"--format must with {target} be one of {', '.join(known)}. "
             f"Received: {arguments.format!r}."
@@ -210,8 +215,8 @@ def _loaded(path, compile=True):
         return keras.models.load_model(path, compile=compile)
 
 
-def _sample(model, path):
-    """What a sample file holds, in the structure that the model takes."""
+def _sample(model, path, option="--sample"):
+    """What a file of arrays holds, in the structure that the model takes."""
     if path is None:
         return None
     import numpy as np
@@ -220,7 +225,7 @@ def _sample(model, path):
 
     if not os.path.isfile(path):
         raise ValueError(
-            f"--sample must be a file. Received: {path!r}, where there is "
+            f"{option} must be a file. Received: {path!r}, where there is "
             "none. Pass a path that numpy.save or numpy.savez wrote."
         )
     loaded = np.load(path)

@@ -11,9 +11,11 @@ OBJECTIVES = ("latency", "size", "memory")
 _EXAMPLES = {
     "batch_size": "32",
     "error": "0.05",
+    "flops": "0.3",
     "max_memory": "1000000",
     "min_compression": "2",
     "rank": "8, or one per bond as 4,8,4, or a share as 0.1",
+    "ratio": "0.3",
 }
 
 
@@ -70,8 +72,39 @@ def _add_convert(verbs):
     )
     convert.add_argument("out", help="the .keras file to write")
     convert.add_argument(
-        "--format", required=True, help="format of the weights, such as tt"
+        "--format",
+        default="auto",
+        help="format of the weights, such as tt (default: auto, which goes "
+        "with --error, --ratio or --flops)",
     )
+    _add_targets(convert)
+    convert.add_argument(
+        "--calibration",
+        metavar="FILE",
+        help="examples to fit the outputs of layers to, with a batch axis: "
+        ".npy, or .npz for several inputs",
+    )
+    convert.add_argument(
+        "--filters",
+        nargs="+",
+        metavar="REGEX",
+        help="convert only layers whose path one of these finds",
+    )
+    convert.add_argument(
+        "--min-compression",
+        type=_checked(float, validation.non_negative, "min_compression"),
+        default=1.0,
+        metavar="X",
+        help="leave a layer dense that would shrink less than X times "
+        "(default: 1.0)",
+    )
+    convert.add_argument("--report", metavar="FILE", help="write JSON report")
+    _add_overwrite(convert)
+    convert.set_defaults(run=commands.convert)
+
+
+def _add_targets(convert):
+    """What a conversion is to reach: one of these."""
     target = convert.add_mutually_exclusive_group(required=True)
     target.add_argument(
         "--rank",
@@ -93,23 +126,16 @@ def _add_convert(verbs):
         metavar="E",
         help="relative error that no replaced kernel may exceed, as 0.05",
     )
-    convert.add_argument(
-        "--filters",
-        nargs="+",
-        metavar="REGEX",
-        help="convert only layers whose path one of these finds",
-    )
-    convert.add_argument(
-        "--min-compression",
-        type=_checked(float, validation.non_negative, "min_compression"),
-        default=1.0,
-        metavar="X",
-        help="leave a layer dense that would shrink less than X times "
-        "(default: 1.0)",
-    )
-    convert.add_argument("--report", metavar="FILE", help="write JSON report")
-    _add_overwrite(convert)
-    convert.set_defaults(run=commands.convert)
+    for name, what in (
+        ("ratio", "share of all kernels' numbers to keep, as 0.3"),
+        ("flops", "share of their multiply-adds to keep, as 0.3"),
+    ):
+        target.add_argument(
+            f"--{name}",
+            type=_checked(float, validation.share_of_all, name),
+            metavar="R",
+            help=what,
+        )
 
 
 def _add_freeze(verbs):

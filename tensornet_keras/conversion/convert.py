@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tensornet_keras import formats, surgery, validation
 from tensornet_keras.conversion import rules
+from tensornet_keras.conversion.calibration import Calibration
 from tensornet_keras.conversion.factorization import (
     Factorization,
-    compression,
     factorize,
 )
+from tensornet_keras.conversion.outcomes import Job, outcomes
 from tensornet_keras.conversion.progress import ConversionProgress
 from tensornet_keras.conversion.report import LayerRow, Report
 from tensornet_keras.conversion.selection import (
     Filters,
     FormatOf,
-    format_of,
-    is_function,
     path_of,
     selected,
     targeted,
 )
+from tensornet_keras.conversion.targets import Target
+from tensornet_keras.conversion.wish import AUTO, Wish
 from tensornet_keras.formats import Format
-from tensornet_keras.formats.format import ShareTooSmall
 from tensornet_keras.layers.initializers import without_drawing
 from tensornet_keras.surgery import twins
 
 
 def convert(
     model,
-    format: Format | str | dict | FormatOf,
+    format: Format | str | dict | FormatOf = AUTO,
     *,
     filters: Filters = None,
     error: float | None = None,
+    ratio: float | None = None,
+    flops: float | None = None,
+    calibration_data=None,
+    overrides: Mapping[str, Format | str | dict | None] | None = None,
     min_compression: float = 1.0,
     search_modes: bool = False,
     seed: int = 0,
@@ -48,7 +54,12 @@ def convert(
     Args:
         model: A built Sequential or Functional model.
         format: The format of the kernels: a `Format` such as
-            `TensorTrain(rank=8)`, a catalog name or a format's dict; or a
+            `TensorTrain(rank=8)`, a catalog name or a format's dict; `"auto"`
+            to choose for every layer what is the smallest within `error`, or
+            misses least within a budget, among low rank, tensor trains,
+            Tucker, block trains and Kronecker products for matrices, and low
+            rank in its three splits, Tucker and tensor trains with the
+            channels outside for convolutions; or a
             function that is called with every layer that can be factorized
             and returns one of these, or `None` to keep the layer.
         filters: Which layers to convert: a regular expression searched for
@@ -56,6 +67,26 @@ def convert(
             `None` is all layers.
         error: Relative error that each kernel may reach, in [0, 1), with a
             format that has no rank. `None` leaves the ranks to the format.
+        ratio: Budget over all selected layers that can be factorized: the
+            numbers in their cores, or in the kernels of those that stay, over
+            those in all their kernels, in (0, 1]. With a format that has no
+            rank. The ranks are those at which the squared relative errors of
+            the kernels add up to the least, by their singular values.
+        flops: The same for the multiply-adds of one example, by the plans of
+            the layers.
+        calibration_data: Examples without labels, a few hundred of them: an
+            array or arrays as the model takes them, or an iterable of batches
+            (`tf.data`, a generator, a `PyDataset`), whose labels are left
+            aside. Layers are then solved front to back: each comes as close
+            to the source's outputs as it can from the inputs that it will
+            really get, and its bias gives them their mean. An `error` is that
+            of a layer's outputs, and a budget weighs what reaches the outputs
+            of the model. Layers whose inputs are not products (embeddings,
+            loops, stacks of kernels, groups) are decomposed without data.
+        overrides: Regular expressions, searched for in `layer.path`, and the
+            formats of the layers they find, in place of `format`; `None`
+            keeps a layer. One with a rank keeps it whatever the target. The
+            first expression that is found counts.
         min_compression: A layer whose kernel has fewer than this many times
             the parameters of its cores stays as it is. `0` replaces every
             layer it can.
@@ -70,7 +101,9 @@ def convert(
         TypeError: If the model is no Keras model.
         ValueError: If the model is not built or is subclassed, a filter
             matches nothing, a kernel is not finite, the format does not fit
-            a layer, or both or neither of a rank and an error are given.
+            a layer, both or neither of a rank and a target are given, the
+            calibration data does not fit the model or is not finite, or
+            nothing keeps to a budget: the least that does is named.
 
     Example:
 
@@ -84,28 +117,30 @@ def convert(
     (490625, 4585)
     """
     surgery.check_model(model)
-    if not is_function(format):
-        format = targeted(formats.get(format), error)
+    target = Target(error, ratio, flops)
+    wish = Wish(format, overrides, target)
     validation.non_negative(min_compression, "min_compression")
     layers = list(surgery.leaf_layers(model))
     chosen = selected(layers, filters)
-    outcomes = dict.fromkeys(map(id, layers), "filter")
-    how = {"search_modes": search_modes, "seed": seed}
-    with ConversionProgress(chosen) as progress:
-        for layer in chosen:
-            with progress.over(layer):
-                outcomes[id(layer)] = _outcome(
-                    layer, format, error, min_compression, how
-                )
+    calibration = (
+        None
+        if calibration_data is None
+        else Calibration(model, calibration_data)
+    )
+    job = Job(model, wish, min_compression, search_modes, seed, calibration)
+    became = dict.fromkeys(map(id, layers), "filter")
+    concerned = [layer for layer in chosen if rules.obstacle(layer) is None]
+    with ConversionProgress(concerned, job.rounds) as progress:
+        became |= outcomes(job, chosen, progress)
     found = {
         key: outcome
-        for key, outcome in outcomes.items()
+        for key, outcome in became.items()
         if isinstance(outcome, Factorization)
     }
     small = _with_twins(model, found)
     report = Report(
         model.name,
-        tuple(_row(layer, outcomes[id(layer)]) for layer in layers),
+        tuple(_row(layer, became[id(layer)]) for layer in layers),
         model.count_params(),
         small.count_params(),
     )
@@ -156,7 +191,7 @@ def convert_layer(
             f"Received: layer={getattr(layer, 'name', layer)!r}, a "
             f"{type(layer).__name__} ({obstacle.reason}). {obstacle.advice}"
         )
-    format = targeted(formats.get(format), error)
+    format = targeted(formats.get(format), Target(error))
     result = factorize(
         rules.kernels_of(layer),
         format,
@@ -207,47 +242,6 @@ def densify(model):
     return surgery.copy_with(model, twin_of, twins.fill_dense)
 
 
-def _outcome(layer, format, error, min_compression, how) -> Factorization | str:
-    """What stands for a layer's kernels, or why there is none."""
-    obstacle = rules.obstacle(layer)
-    if obstacle is not None:
-        return obstacle.reason
-    try:
-        own = format_of(layer, format, error)
-        if own is None:
-            return "no format"
-        return _decomposed(layer, own, error, min_compression, how)
-    except ShareTooSmall:
-        return "rank 1 exceeds the share"
-    except (TypeError, ValueError) as problem:
-        raise type(problem)(
-            f"Layer {path_of(layer)!r}: {problem} "
-            "Or leave the layer out with filters=."
-        ) from problem
-
-
-def _decomposed(layer, format, error, min_compression, how):
-    kernels = rules.kernels_of(layer)
-    if format.rank not in (None, "vbmf"):
-        # Known before the work of decomposing is done.
-        reached = compression([kernel.bound(format) for kernel in kernels])
-        if reached < min_compression:
-            return _too_little(reached, min_compression)
-    result = factorize(kernels, format, error, **how)
-    if error is not None and not result.meets(error):
-        return f"error {result.worst:.2g} where {error:g} is allowed"
-    reached = compression(result.formats)
-    if reached < min_compression:
-        return _too_little(reached, min_compression)
-    return result
-
-
-def _too_little(reached: float, min_compression: float) -> str:
-    if reached < 1:
-        return f"no gain in parameters ({reached:.2f}x)"
-    return f"compression {reached:.2f}x, less than {min_compression:g}x"
-
-
 def _row(layer, outcome: Factorization | str) -> LayerRow:
     """The line of the report."""
     path = path_of(layer)
@@ -260,6 +254,7 @@ def _row(layer, outcome: Factorization | str) -> LayerRow:
         outcome.relative_error,
         outcome.converged,
         outcome.cut,
+        outcome.output_error,
     )
 
 
@@ -272,7 +267,8 @@ def _with_twins(model, found: dict[int, Factorization]):
         return rules.twin(layer, found[id(layer)].formats)
 
     def fill(twin, layer):
-        rules.fill(twin, layer, found[id(layer)].cores)
+        own = found[id(layer)]
+        rules.fill(twin, layer, own.cores, own.bias)
 
     with without_drawing():
         return surgery.copy_with(model, twin_of, fill)

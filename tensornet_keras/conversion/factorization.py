@@ -14,6 +14,8 @@ from tensornet_keras.formats import Format
 
 # Roundings of the dtype that a relative error may show above what was asked.
 ROUNDING = 16.0
+# An error of outputs is the root of a difference of sums of float32 numbers.
+OUTPUT_RESOLUTION = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +50,17 @@ class Factorization:
         relative_error: Frobenius norm of the change of all kernels together,
             over that of the kernels.
         cut: Whether a bond carries less than the rank that was asked for.
+        output_error: Norm of the change of the layer's outputs on calibration
+            data, over that of the source's; `None` without data.
+        bias: The bias that goes with the kernel, where the change moved the
+            mean of the outputs; `None` for that of the source.
     """
 
     parts: tuple[Decomposition, ...]
     relative_error: float
     cut: bool = False
+    output_error: float | None = None
+    bias: np.ndarray | None = None
 
     @property
     def worst(self) -> float:
@@ -64,12 +72,19 @@ class Factorization:
         """Whether every decomposition met its tolerance or its error."""
         return all(part.converged for part in self.parts)
 
+    @property
+    def reached(self) -> float:
+        """The error that a target is about: of the outputs, with data."""
+        return self.worst if self.output_error is None else self.output_error
+
     def meets(self, error: float) -> bool:
         """Whether every kernel is within an error, but for rounding.
 
         Args:
             error: The relative error asked for.
         """
+        if self.output_error is not None:
+            return self.output_error <= error + OUTPUT_RESOLUTION
         resolution = max(
             ROUNDING * float(np.finfo(_known(core.dtype)).eps)
             for core in self.cores
@@ -88,43 +103,50 @@ class Factorization:
 
 
 def factorize(
-    kernels, format: Format, error, *, search_modes: bool, seed: int
+    kernels,
+    format: Format | tuple[Format, ...],
+    error,
+    *,
+    search_modes: bool,
+    seed: int,
 ) -> Factorization:
     """Decomposes all kernels of a layer.
 
     Args:
         kernels: The kernels, as `Kernel`.
-        format: The format of each.
+        format: The format of all, or a tuple with that of each.
         error: Relative error that each may reach, or `None`.
         search_modes: As in `decompose`.
         seed: As in `decompose`.
     """
+    own = format if isinstance(format, tuple) else (format,) * len(kernels)
     parts = tuple(
         decompose(
             kernel.array,
-            format,
+            each,
             error,
             dims=kernel.dims,
             search_modes=search_modes,
             seed=seed,
         )
-        for kernel in kernels
+        for kernel, each in zip(kernels, own, strict=True)
     )
     whole = together(parts, [kernel.array for kernel in kernels])
     # A search of modes spends the rank's share in any other way.
-    cut = not search_modes and _is_cut(format, whole.formats)
+    cut = not search_modes and any(
+        _is_cut(wanted, found)
+        for wanted, found in zip(own, whole.formats, strict=True)
+    )
     return dataclasses.replace(whole, cut=cut)
 
 
-def _is_cut(wanted: Format, found: tuple[Format, ...]) -> bool:
+def _is_cut(wanted: Format, found: Format) -> bool:
     """Whether a bond has less than was asked for, by whole numbers."""
     rank = wanted.rank
     if isinstance(rank, int):
         least = wanted.rounded_up(rank)
-        return any(r < least for format in found for r in format.rank)
-    if isinstance(rank, tuple):
-        return any(format.rank != rank for format in found)
-    return False
+        return any(r < least for r in found.rank)
+    return isinstance(rank, tuple) and found.rank != rank
 
 
 def together(parts, arrays) -> Factorization:
@@ -137,12 +159,20 @@ def together(parts, arrays) -> Factorization:
     if len(parts) == 1:
         return Factorization(parts, parts[0].relative_error)
     norms = [np.linalg.norm(array.astype("float64")) for array in arrays]
-    missed = [
-        norm * part.relative_error
-        for norm, part in zip(norms, parts, strict=True)
-    ]
+    errors = [part.relative_error for part in parts]
+    return Factorization(parts, joint_error(norms, errors))
+
+
+def joint_error(norms, errors) -> float:
+    """The relative error of several kernels together.
+
+    Args:
+        norms: The Frobenius norm of each kernel.
+        errors: The relative error of each.
+    """
+    missed = [x * error for x, error in zip(norms, errors, strict=True)]
     whole = math.hypot(*norms)
-    return Factorization(parts, math.hypot(*missed) / whole if whole else 0.0)
+    return math.hypot(*missed) / whole if whole else 0.0
 
 
 def _known(dtype) -> np.dtype:

@@ -30,13 +30,14 @@ class ConversionProgress:
 
     Args:
         layers: The layers that are to be decomposed.
+        rounds: How often it goes over them.
     """
 
-    def __init__(self, layers):
+    def __init__(self, layers, rounds: int = 1):
         self._numbers = {
             id(layer): layer.count_params() for layer in layers if layer.built
         }
-        total = sum(self._numbers.values())
+        total = rounds * sum(self._numbers.values())
         console = rich.console.Console(stderr=True)
         seen = console.is_terminal or console.is_jupyter
         self._bar = Progress(

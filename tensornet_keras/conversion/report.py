@@ -39,6 +39,8 @@ class LayerRow:
             `True` for the others, `None` if kept.
         cut: Whether a rank asked for is more than a bond can carry, and was
             cut to that.
+        output_error: Norm of the change of the layer's outputs on calibration
+            data over that of the source's; `None` without data.
     """
 
     path: str
@@ -53,6 +55,7 @@ class LayerRow:
     relative_error: float | None = None
     converged: bool | None = None
     cut: bool = False
+    output_error: float | None = None
 
     @classmethod
     def kept(cls, path: str, layer, reason: str) -> LayerRow:
@@ -76,6 +79,7 @@ class LayerRow:
         relative_error: float,
         converged: bool = True,
         cut: bool = False,
+        output_error: float | None = None,
     ) -> LayerRow:
         """The row of a layer that gets a factorized twin.
 
@@ -86,6 +90,7 @@ class LayerRow:
             relative_error: Relative error of the kernels.
             converged: Whether iterative decompositions met their tolerance.
             cut: Whether a rank was cut to what its bond can carry.
+            output_error: Relative error of the outputs on calibration data.
         """
         before = layer.count_params()
         saved = (format.dense_params - format.num_params for format in formats)
@@ -102,6 +107,7 @@ class LayerRow:
             relative_error,
             converged,
             cut,
+            output_error,
         )
 
 
@@ -141,10 +147,14 @@ class Report(reporting.Report):
         )
         for heading in ("layer", "kind", "action", "modes", "ranks"):
             table.add_column(heading, overflow="fold")
-        for heading in ("before", "after", "x", "error"):
+        headings = ["before", "after", "x", "error"]
+        calibrated = any(row.output_error is not None for row in self.rows)
+        headings += ["output error"] if calibrated else []
+        for heading in headings:
             table.add_column(heading, justify="right", no_wrap=True)
         for row in self.rows:
-            table.add_row(*map(escape, _cells(row)))
+            cells = _cells(row) + ([_output_error(row)] if calibrated else [])
+            table.add_row(*map(escape, cells))
         table.add_section()
         table.add_row(
             "whole model",
@@ -152,7 +162,6 @@ class Report(reporting.Report):
             f"{self.params_before:,}",
             f"{self.params_after:,}",
             f"{self.compression:.2f}",
-            "",
         )
         return table
 
@@ -165,6 +174,10 @@ class Report(reporting.Report):
             "compression": self.compression,
             "layers": [dataclasses.asdict(row) for row in self.rows],
         }
+
+
+def _output_error(row: LayerRow) -> str:
+    return "" if row.output_error is None else f"{row.output_error:.3g}"
 
 
 def _cells(row: LayerRow) -> list[str]:

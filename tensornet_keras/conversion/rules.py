@@ -9,7 +9,7 @@ import keras
 from tensornet_keras import backend, surgery
 from tensornet_keras.conversion.factorization import Kernel
 from tensornet_keras.formats import Format
-from tensornet_keras.layers.einsum_dense import matrix_of
+from tensornet_keras.layers.einsum_dense import kernel_of, matrix_of
 from tensornet_keras.layers.einsum_equation import EinsumEquation
 from tensornet_keras.surgery.twins import (
     TWINS,
@@ -114,6 +114,19 @@ def kernels_of(layer) -> tuple[Kernel, ...]:
     return (Kernel(array),)
 
 
+def assign(layer, arrays) -> None:
+    """Gives a Keras layer the kernels of these weights.
+
+    Args:
+        layer: A built layer that has a twin.
+        arrays: A weight for each of its kernels, as `kernels_of` has them.
+    """
+    if isinstance(layer, keras.layers.EinsumDense):
+        arrays = [kernel_of(arrays[0], _equation_of(layer), layer.kernel.shape)]
+    for variable, array in zip(kernel_variables(layer), arrays, strict=True):
+        variable.assign(array.reshape(variable.shape))
+
+
 def _is_one_matrix(layer) -> bool:
     """Whether the kernel is a matrix, or a stack of them."""
     if isinstance(layer, keras.layers.EinsumDense):
@@ -157,7 +170,7 @@ def twin(layer, formats: tuple[Format, ...]) -> keras.layers.Layer:
     return TWINS[type(layer)].from_config(config)
 
 
-def fill(twin_layer, layer, cores) -> None:
+def fill(twin_layer, layer, cores, bias=None) -> None:
     """Gives a built twin the cores, and the bias of its source.
 
     What is frozen in the source is frozen in the twin.
@@ -166,6 +179,7 @@ def fill(twin_layer, layer, cores) -> None:
         twin_layer: The built twin.
         layer: The Keras layer it stands for.
         cores: One array per core, of all kernels.
+        bias: The bias in place of the source's; `None` for that.
     """
     twin_layer.set_cores(cores)
     for kernel, variable in zip(
@@ -174,3 +188,5 @@ def fill(twin_layer, layer, cores) -> None:
         for core in kernel.core_variables:
             core.trainable = variable.trainable
     fill_bias(holder(twin_layer), holder(layer))
+    if bias is not None:
+        twin_layer.bias.assign(bias)

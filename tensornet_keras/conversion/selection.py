@@ -7,36 +7,11 @@ from collections.abc import Callable
 
 import keras
 
-from tensornet_keras import formats, validation
+from tensornet_keras.conversion.targets import Target
 from tensornet_keras.formats import Format
 
 FormatOf = Callable[[keras.layers.Layer], Format | str | dict | None]
 Filters = str | list[str] | Callable[[keras.layers.Layer], bool] | None
-
-
-def format_of(
-    layer, format: Format | str | dict | FormatOf, error: float | None
-) -> Format | None:
-    """The format that a conversion is to use for a layer.
-
-    Args:
-        layer: The layer.
-        format: A format for all layers, its catalog name or its dict, or a
-            function from a layer to one of these, or to `None`.
-        error: Relative error that goes with a format that has no rank.
-
-    Returns:
-        The format, or `None` if the function gives none.
-
-    Raises:
-        TypeError: If it is no format.
-        ValueError: If both or neither of a rank and the error are given.
-    """
-    if is_function(format):
-        format = format(layer)
-        if format is None:
-            return None
-    return targeted(formats.get(format), error)
 
 
 def is_function(format) -> bool:
@@ -48,25 +23,24 @@ def is_function(format) -> bool:
     return callable(format) and not isinstance(format, (type, Format))
 
 
-def targeted(format: Format, error: float | None) -> Format:
+def targeted(format: Format, target: Target) -> Format:
     """Refuses two targets, or none.
 
     Args:
         format: The format.
-        error: The relative error, or `None`.
+        target: What is to be reached where the format has no rank.
 
     Returns:
         The format.
 
     Raises:
-        ValueError: If both or neither of a rank and an error are given.
+        ValueError: If both or neither of a rank and a target are given.
     """
-    if error is not None:
-        validation.relative_error(error)
-    if (format.rank is None) == (error is None):
+    if (format.rank is None) == target.is_open:
+        name = "an error" if target.budget is None else "a budget"
         raise ValueError(
-            "Exactly one of a rank and an error must be given. "
-            f"Received: format={format!r}, error={error}. "
+            f"Exactly one of a rank and {name} must be given. "
+            f"Received: format={format!r}, {target}. "
             "Pass TensorTrain(rank=8), or TensorTrain() with error=0.05."
         )
     return format
@@ -122,14 +96,27 @@ def _searching(filters) -> Callable[[keras.layers.Layer], bool]:
             f"function of a layer. Received: filters={filters!r}. "
             'Pass for example filters="conv.*".'
         )
-    try:
-        compiled = [re.compile(pattern) for pattern in patterns]
-    except re.error as error:
-        raise ValueError(
-            "`filters` must hold valid regular expressions. "
-            f"Received: filters={filters!r} ({error}). "
-            "Escape special characters with a backslash."
-        ) from error
+    compiled = [compiled_pattern(pattern, "filters") for pattern in patterns]
     return lambda layer: any(
         pattern.search(path_of(layer)) for pattern in compiled
     )
+
+
+def compiled_pattern(pattern, name: str = "overrides") -> re.Pattern:
+    """A regular expression, or an error.
+
+    Args:
+        pattern: The expression.
+        name: The argument that holds it.
+
+    Raises:
+        ValueError: If it is invalid.
+    """
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise ValueError(
+            f"`{name}` must hold valid regular expressions. "
+            f"Received: {pattern!r} ({error}). "
+            "Escape special characters with a backslash."
+        ) from error

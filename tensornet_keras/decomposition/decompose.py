@@ -117,7 +117,7 @@ def decompose(
         Oseledets 2011, "Tensor-Train Decomposition",
         https://doi.org/10.1137/090752286, theorem 2.2 and algorithm 1.
     """
-    weight = _checked_weight(weight)
+    weight = checked_weight(weight)
     format = formats.get(format)
     target = Target(
         None if error is None else validation.relative_error(error),
@@ -125,7 +125,7 @@ def decompose(
         validation.positive_integer(max_iterations, "max_iterations"),
         validation.seed(seed),
     )
-    sizes = _sizes(weight.shape, dims)
+    sizes = sizes_of(weight.shape, dims)
     first = _decomposed(weight, format, target, sizes)
     if not validation.boolean(search_modes, "search_modes"):
         return first
@@ -143,8 +143,16 @@ def _decomposed(weight, format, target, sizes) -> Decomposition:
     return _algorithm_of(bound)(weight, bound, target)
 
 
-def _sizes(shape: tuple[int, ...], dims) -> tuple[tuple[int, ...], ...]:
-    """Dimensions of input and output, and the window."""
+def sizes_of(shape: tuple[int, ...], dims) -> tuple[tuple[int, ...], ...]:
+    """Dimensions of input and output, and the window.
+
+    Args:
+        shape: Shape of a weight.
+        dims: As in `decompose`.
+
+    Raises:
+        ValueError: If they do not multiply to the shape.
+    """
     *window, rows, columns = shape
     dims = ((rows,), (columns,)) if dims is None else tuple(dims)
     if len(dims) != 2:
@@ -165,7 +173,16 @@ def _sizes(shape: tuple[int, ...], dims) -> tuple[tuple[int, ...], ...]:
     return (*sides, tuple(window))
 
 
-def _checked_weight(weight) -> np.ndarray:
+def checked_weight(weight) -> np.ndarray:
+    """A weight as an array that can be decomposed.
+
+    Args:
+        weight: What a caller passed.
+
+    Raises:
+        TypeError: If it is not of a floating dtype.
+        ValueError: If it has another number of axes, is empty or not finite.
+    """
     weight = np.asarray(weight)
     # bfloat16 comes from ml_dtypes and is of no kind that NumPy knows.
     if weight.dtype.kind != "f" and weight.dtype.name != "bfloat16":
@@ -195,6 +212,24 @@ def _checked_weight(weight) -> np.ndarray:
             "that are NaN or infinite. Repair or retrain it first."
         )
     return weight
+
+
+def bound_without_rank(format: Format, sizes) -> Format:
+    """A format bound to sizes, whose ranks something else decides on.
+
+    Args:
+        format: A format.
+        sizes: What `sizes_of` returned.
+
+    Raises:
+        ValueError: If it has a rank.
+    """
+    if format.rank is not None:
+        raise ValueError(
+            "A format whose ranks are looked for has none. "
+            f"Received: format={format!r}. Pass it without a rank."
+        )
+    return format.shaped(*sizes)
 
 
 def _bound(format: Format, error, sizes) -> Format:

@@ -9,15 +9,13 @@ the variance of the noise is the minimum of a function of one variable.
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
 import scipy.optimize
 
 from tensornet_keras.decomposition.legs import leg_tensor
-from tensornet_keras.decomposition.svd import left_svd
-from tensornet_keras.decomposition.unfolding import Unfolding
+from tensornet_keras.decomposition.spectra import spectra_around
 from tensornet_keras.formats import Format
 from tensornet_keras.network import TensorNetwork
 
@@ -93,7 +91,10 @@ def vbmf_ranks(weight: np.ndarray, format: Format) -> tuple[int, ...]:
 
     def rank_around(legs: frozenset[str]) -> int:
         if legs not in found:
-            found[legs] = _rank_around(tensor, network, legs)
+            found[legs] = max(
+                vbmf_rank(each.values, each.rows, each.columns)
+                for each in spectra_around(tensor, network, legs)
+            )
         return found[legs]
 
     ranks = []
@@ -120,43 +121,6 @@ def _wanted(network: TensorNetwork, bond: str, rank_around) -> int:
             # Roots of whole powers come out a little above the whole.
             wanted = max(wanted, math.ceil(root - 1e-9))
     return wanted
-
-
-def _rank_around(
-    tensor: np.ndarray, network: TensorNetwork, legs: frozenset[str]
-) -> int:
-    """VBMF rank of the matrix between some legs and all others."""
-    labels = network.weight_labels
-    shared = _shared_legs(network)
-    rows = [k for k, label in enumerate(labels) if label in legs]
-    stacked = [
-        k
-        for k, label in enumerate(labels)
-        if label in shared and label not in legs
-    ]
-    columns = [k for k in range(len(labels)) if k not in (*rows, *stacked)]
-    stack = tensor.transpose(*stacked, *rows, *columns)
-    entries = itertools.product(*(range(tensor.shape[k]) for k in stacked))
-    return max(
-        _rank_of(Unfolding(stack[entry], row_axes=len(rows)))
-        for entry in entries
-    )
-
-
-def _shared_legs(network: TensorNetwork) -> set[str]:
-    """Legs that pick the same entry of several cores."""
-    return {
-        leg.label
-        for leg in network.legs
-        if sum(leg.label in core for core in network.cores) > 1
-    }
-
-
-def _rank_of(unfolding: Unfolding) -> int:
-    if unfolding.rows > unfolding.columns:
-        unfolding = unfolding.transposed
-    _, values = left_svd(unfolding)
-    return vbmf_rank(values, unfolding.rows, unfolding.columns)
 
 
 def _edge(aspect: float) -> float:

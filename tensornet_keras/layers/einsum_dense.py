@@ -254,6 +254,23 @@ def matrix_of(kernel, equation: EinsumEquation):
     return kernel.transpose(axes).reshape(shape), tuple(dims)
 
 
+def kernel_of(matrix, equation: EinsumEquation, shape):
+    """The einsum kernel that is a matrix, or a stack of them.
+
+    Args:
+        matrix: An array as `matrix_of` returns it.
+        equation: The parsed equation.
+        shape: Shape of the kernel.
+
+    Returns:
+        An array of that shape.
+    """
+    sizes = dict(zip(equation.kernel, shape, strict=True))
+    labels = (*equation.batch, *equation.contracted, *equation.new)
+    axes = [labels.index(label) for label in equation.kernel]
+    return matrix.reshape([sizes[x] for x in labels]).transpose(axes)
+
+
 def _permuted(tensor, labels, order):
     """A tensor with its axes in another order."""
     axes = [labels.index(label) for label in order]

@@ -61,7 +61,10 @@ def test_a_rank_is_an_integer_a_tuple_a_share_or_a_rule(text, rank):
         (["--rank", "many"], "no rank"),
         (["--error", "1.5"], "must lie in [0, 1)"),
         (["--rank", "8", "--error", "0.1"], "not allowed with"),
-        ([], "one of the arguments --rank --rate --error is required"),
+        (
+            [],
+            "one of the arguments --rank --rate --error --ratio --flops",
+        ),
         (["--rank", "8", "--min-compression", "-1"], "at least 0"),
     ],
 )

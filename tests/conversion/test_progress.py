@@ -36,9 +36,16 @@ def recorded(monkeypatch):
 
 def test_the_bar_moves_layer_by_layer_to_its_end(model, recorded):
     tk.convert(model, tk.formats.TensorTrain(rank=2))
-    first, flat, second = recorded
-    assert first == flat == model.layers[0].count_params()
+    first, second = recorded
+    assert first == model.layers[0].count_params()
     assert second == model.count_params()
+
+
+def test_the_bar_goes_twice_over_the_layers_for_a_budget(model, recorded):
+    tk.convert(model, tk.formats.LowRank(), ratio=0.5)
+    first, second = (model.layers[n].count_params() for n in (0, 2))
+    once = first + second
+    assert recorded == [first, once, once + first, 2 * once]
 
 
 def test_the_bar_moves_within_a_layer_of_many_passes(model, recorded):

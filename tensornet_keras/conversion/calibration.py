@@ -1,0 +1,320 @@
+r"""Calibration: what layers are given, on examples without labels.
+
+Layers are solved front to back. A layer that follows converted ones is given
+other inputs $\tilde X$ than the source layer, $X$; its kernel becomes the one
+that comes closest to the source's outputs from the inputs it will really get,
+
+$$W^* = \arg\min_V \lVert X W - \tilde X V \rVert^2
+      + \lambda \lVert V - W \rVert^2,$$
+
+and is then approximated in the norm that $\tilde X$ sees.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+from keras import ops
+
+from tensornet_keras import model_inputs, surgery
+from tensornet_keras.conversion import layer_inputs, rules
+from tensornet_keras.conversion.factorization import Factorization
+
+BATCH_SIZE = 64
+# Share of the mean square of the inputs by which a kernel is drawn to its
+# source's.
+RIDGE = 1e-3
+
+
+@dataclass(eq=False)
+class Moments:
+    """Sums over all rows that a layer's kernel was multiplied by.
+
+    Args:
+        features: Length of a row.
+    """
+
+    features: int
+    count: int = 0
+    own: np.ndarray = field(init=False)
+    source: np.ndarray = field(init=False)
+    cross: np.ndarray = field(init=False)
+    own_sum: np.ndarray = field(init=False)
+    source_sum: np.ndarray = field(init=False)
+
+    def __post_init__(self):
+        for name in ("own", "source", "cross"):
+            setattr(self, name, np.zeros((self.features, self.features)))
+        self.own_sum = np.zeros(self.features)
+        self.source_sum = np.zeros(self.features)
+
+    def add(self, own: np.ndarray, source: np.ndarray) -> None:
+        """Adds rows.
+
+        Args:
+            own: Rows that the layer gets.
+            source: The same rows as the source layer gets them.
+        """
+        self.count += len(own)
+        self.own += own.T @ own
+        self.own_sum += own.sum(0)
+        if source is not own:
+            self.source += source.T @ source
+            self.cross += own.T @ source
+            self.source_sum += source.sum(0)
+
+    def same(self) -> Moments:
+        """These moments where the layer gets what its source gets."""
+        self.source, self.cross = self.own, self.own
+        self.source_sum = self.own_sum
+        return self
+
+    def centered(self) -> Moments:
+        """The moments about the means, for a layer with a bias."""
+        found = Moments(self.features, self.count)
+        found.own_sum, found.source_sum = self.own_sum, self.source_sum
+        own, source = (x / max(1, self.count) for x in _sums(self))
+        found.own = self.own - np.outer(self.own_sum, own)
+        found.source = self.source - np.outer(self.source_sum, source)
+        found.cross = self.cross - np.outer(self.own_sum, source)
+        return found
+
+    def closest(self, kernel: np.ndarray) -> np.ndarray:
+        """The kernel closest to the source's outputs.
+
+        Args:
+            kernel: The source's, `(features, outputs)`.
+        """
+        mean = np.trace(self.own) / self.features
+        if not mean:
+            return kernel
+        ridge = RIDGE * mean * np.eye(self.features)
+        wanted = (self.cross + ridge) @ kernel
+        return np.linalg.solve(self.own + ridge, wanted)
+
+    def output_error(self, kernel: np.ndarray, other: np.ndarray) -> float:
+        """What another kernel misses of the source's outputs, relative.
+
+        Args:
+            kernel: The source's kernel.
+            other: That of the layer.
+        """
+        whole = float((kernel * (self.source @ kernel)).sum())
+        both = float((other * (self.cross @ kernel)).sum())
+        own = float((other * (self.own @ other)).sum())
+        if whole <= 0.0:
+            return 0.0
+        return float(np.sqrt(max(0.0, whole - 2 * both + own) / whole))
+
+
+def _sums(moments: Moments) -> tuple[np.ndarray, np.ndarray]:
+    return moments.own_sum, moments.source_sum
+
+
+class Calibration:
+    """A model, a copy of it that is converted layer by layer, and examples.
+
+    Args:
+        model: A built model.
+        data: Examples: an array, arrays in the structure that the model
+            takes, or an iterable of batches of these, with or without
+            labels, which are left aside. All are held in memory.
+
+    Raises:
+        ValueError: If the data is empty, not finite or does not fit the
+            model.
+    """
+
+    def __init__(self, model, data):
+        self.model = model
+        self.batches = batches_of(model, data)
+        self.copy = surgery.copy_with(model, _none, _none)
+        twins = zip(
+            surgery.leaf_layers(model),
+            surgery.leaf_layers(self.copy),
+            strict=True,
+        )
+        self._twins = {id(layer): twin for layer, twin in twins}
+        self._calls: dict[int, int] = {}
+
+    def twin(self, layer):
+        """What stands for a layer in the copy."""
+        return self._twins[id(layer)]
+
+    def in_order(self, layers: Iterable) -> list:
+        """The layers in the order in which the model first calls them.
+
+        Args:
+            layers: Layers of the model. Those that are not called are last.
+        """
+        layers = list(layers)
+        self._calls = {}
+        with contextlib.ExitStack() as stack:
+            for layer in layers:
+                count = _counting(self._calls, layer)
+                stack.enter_context(layer_inputs.heard(layer, count))
+            self.model(_first_examples(self.batches[0]), training=False)
+        places = {key: place for place, key in enumerate(self._calls)}
+        return sorted(layers, key=lambda x: places.get(id(x), len(places)))
+
+    def source_moments(self, layers: Iterable) -> dict[int, Moments]:
+        """Moments of the inputs of layers in the source, in one pass.
+
+        Args:
+            layers: Layers without an obstacle.
+
+        Returns:
+            From the ids of the layers.
+        """
+        found = {
+            id(layer): Moments(layer_inputs.features(layer)) for layer in layers
+        }
+
+        def adding(layer):
+            def add(inputs):
+                for rows in layer_inputs.rows_of(layer, inputs):
+                    found[id(layer)].add(rows, rows)
+
+            return add
+
+        with contextlib.ExitStack() as stack:
+            for layer in layers:
+                stack.enter_context(layer_inputs.heard(layer, adding(layer)))
+            for batch in self.batches:
+                self.model(batch, training=False)
+        return {key: moments.same() for key, moments in found.items()}
+
+    def joint_moments(self, layer) -> Moments:
+        """Moments of what a layer gets in the copy and in the source.
+
+        Args:
+            layer: A layer without an obstacle, of those that were brought
+                in order.
+        """
+        found = Moments(layer_inputs.features(layer))
+        pairs_of = ((self.model, layer), (self.copy, self.twin(layer)))
+        calls = self._calls.get(id(layer), 0)
+        for batch in self.batches if calls else ():
+            source, own = (
+                _heard(model, each, batch, calls) for model, each in pairs_of
+            )
+            for theirs, ours in zip(source, own, strict=True):
+                pairs = zip(
+                    layer_inputs.rows_of(layer, ours),
+                    layer_inputs.rows_of(layer, theirs),
+                    strict=True,
+                )
+                for own_rows, source_rows in pairs:
+                    found.add(own_rows, source_rows)
+        return found
+
+    def take(self, layer, found: Factorization) -> None:
+        """Gives the copy what stands for the kernels of a layer.
+
+        Args:
+            layer: A layer of the model.
+            found: What was found for it.
+        """
+        twin = self.twin(layer)
+        rules.assign(twin, [part.to_dense() for part in found.parts])
+        if found.bias is not None:
+            twin.bias.assign(found.bias)
+
+
+def batches_of(model, data) -> list:
+    """Calibration data as batches of the arrays that a model takes.
+
+    Args:
+        model: A built model.
+        data: As in `Calibration`.
+
+    Raises:
+        ValueError: If the data is empty, not finite or does not fit.
+    """
+    specs = model_inputs.input_specs(model)
+    if isinstance(data, (np.ndarray, list, tuple, dict)) or ops.is_tensor(data):
+        whole = model_inputs.sample_inputs(specs, data, "calibration_data")
+        length = len(keras.tree.flatten(whole)[0])
+        starts = range(0, length, BATCH_SIZE)
+        batches = [
+            keras.tree.map_structure(
+                lambda x, at=start: x[at : at + BATCH_SIZE], whole
+            )
+            for start in starts
+        ]
+    else:
+        batches = [
+            model_inputs.sample_inputs(specs, each, "calibration_data")
+            for each in map(_without_labels, _iterated(data))
+        ]
+    if not batches:
+        raise ValueError(
+            "`calibration_data` must hold at least one example. "
+            "Received: none. Pass a few hundred examples."
+        )
+    for batch in batches:
+        for array in keras.tree.flatten(batch):
+            bad = array.dtype.kind == "f" and not np.isfinite(array).all()
+            if bad:
+                raise ValueError(
+                    "`calibration_data` must be finite. Received: an array "
+                    f"of shape {array.shape} with NaN or infinite numbers. "
+                    "Clean it first."
+                )
+    return batches
+
+
+def _iterated(data):
+    if isinstance(data, keras.utils.PyDataset):
+        return (data[number] for number in range(len(data)))
+    try:
+        return iter(data)
+    except TypeError as error:
+        raise TypeError(
+            "`calibration_data` must be arrays, or an iterable of batches. "
+            f"Received: calibration_data={data!r}. "
+            "Pass for example 512 training examples."
+        ) from error
+
+
+def _without_labels(batch):
+    if isinstance(batch, tuple):
+        batch = keras.utils.unpack_x_y_sample_weight(batch)[0]
+    return keras.tree.map_structure(np.asarray, batch)
+
+
+def _none(*_):
+    return None
+
+
+def _counting(calls: dict, layer):
+    def count(_):
+        calls[id(layer)] = calls.get(id(layer), 0) + 1
+
+    return count
+
+
+def _first_examples(batch):
+    return keras.tree.map_structure(lambda x: x[:1], batch)
+
+
+class _Enough(BaseException):
+    """All calls have been heard; no `Exception`, for Keras catches those."""
+
+
+def _heard(model, layer, batch, calls: int) -> list:
+    """What a layer is called on, in one pass that ends with its last call."""
+    found: list = []
+
+    def hear(inputs):
+        found.append(inputs)
+        if len(found) == calls:
+            raise _Enough
+
+    with layer_inputs.heard(layer, hear), contextlib.suppress(_Enough):
+        model(batch, training=False)
+    return found

@@ -1,0 +1,55 @@
+"""Costs of layers in a model: multiply-adds of one example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tensornet_keras import model_inputs
+from tensornet_keras.conversion import rules
+from tensornet_keras.formats import Format
+from tensornet_keras.layers.initializers import without_drawing
+from tensornet_keras.profiling import multiply_adds
+from tensornet_keras.profiling.calls import recorded
+from tensornet_keras.surgery.layer_copies import starting_from_zeros
+
+
+def flops_of(model) -> Callable[[object, tuple[Format, ...] | None], float]:
+    """A function that counts the multiply-adds of a layer for one example.
+
+    Args:
+        model: A built model, which is run once.
+
+    Returns:
+        A function of a layer and the bound formats of its kernels, or `None`
+        for dense ones. All calls of a layer count.
+
+    Raises:
+        ValueError: If the model leaves a size besides the batch open.
+    """
+    inputs = model_inputs.random_inputs(model_inputs.input_specs(model), 1)
+    calls = {id(each.layer): each.calls for each in recorded(model, inputs)}
+
+    def cost(layer, bound: tuple[Format, ...] | None) -> float:
+        own = calls.get(id(layer), [])
+        if not own:
+            return 0.0
+        counted = layer if bound is None else _built_twin(layer, bound)
+        return float(
+            sum(
+                multiply_adds.count(
+                    counted, call.input_shape, call.output_shape
+                )
+                for call in own
+            )
+        )
+
+    return cost
+
+
+def _built_twin(layer, bound: tuple[Format, ...]):
+    """The twin of a layer, with zeros for its cores."""
+    twin = rules.twin(layer, bound)
+    with without_drawing(), starting_from_zeros() as start_from_zeros:
+        start_from_zeros(twin)
+        twin.build(layer.get_build_config()["input_shape"])
+    return twin

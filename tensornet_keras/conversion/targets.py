@@ -1,0 +1,62 @@
+"""Targets: what a conversion is to reach, one thing at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tensornet_keras import validation
+
+BUDGETS = ("ratio", "flops")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the formats and ranks of a conversion are chosen for.
+
+    Args:
+        error: Relative error that each kernel may reach, in [0, 1).
+        ratio: Kernel parameters of the selected layers, after over before,
+            in (0, 1].
+        flops: Their multiply-adds, likewise.
+
+    Raises:
+        ValueError: If several are given, or one is out of range.
+        TypeError: If one is no number.
+    """
+
+    error: float | None = None
+    ratio: float | None = None
+    flops: float | None = None
+
+    def __post_init__(self):
+        given = {k: v for k, v in vars(self).items() if v is not None}
+        if len(given) > 1:
+            text = ", ".join(f"{k}={v}" for k, v in given.items())
+            raise ValueError(
+                "At most one target may be given. "
+                f"Received: {text}. Choose one of them."
+            )
+        if self.error is not None:
+            validation.relative_error(self.error)
+        for name in BUDGETS:
+            share = getattr(self, name)
+            if share is not None:
+                value = validation.share_of_all(share, name)
+                object.__setattr__(self, name, value)
+
+    @property
+    def budget(self) -> tuple[str, float] | None:
+        """Name and share of the budget over all layers, if there is one."""
+        for name in BUDGETS:
+            if getattr(self, name) is not None:
+                return name, getattr(self, name)
+        return None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing is given, so that the format names a rank."""
+        return all(value is None for value in vars(self).values())
+
+    def __str__(self) -> str:
+        given = [f"{k}={v}" for k, v in vars(self).items() if v is not None]
+        return ", ".join(given) or "error=None"

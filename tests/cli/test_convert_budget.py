@@ -1,0 +1,53 @@
+"""The command `convert` within a budget, on examples."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from tensornet_keras import cli
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def model(folder):
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Flatten(),
+            layers.Dense(64, activation="relu", name="wide"),
+            layers.Dense(3, name="head"),
+        ],
+        name="net",
+    )
+    model.save("in.keras")
+    return model
+
+
+def run(*words):
+    return cli.main([str(word) for word in words])
+
+
+def test_convert_to_a_budget_on_examples(model, folder):
+    generator = np.random.default_rng(0)
+    np.save("examples.npy", generator.normal(size=(32, 8, 8, 1)))
+    words = ["convert", "in.keras", "out.keras", "--ratio", 0.3]
+    code = run(*words, "--calibration", "examples.npy", "--report", "r.json")
+    assert code == 0
+    rows = json.loads((folder / "r.json").read_text())["layers"]
+    (wide,) = (row for row in rows if row["path"].endswith("wide"))
+    assert wide["output_error"] is not None
+    assert wide["params_after"] < 0.4 * wide["params_before"]
+
+
+def test_a_calibration_file_that_is_not_there_is_said(model, capsys):
+    words = ["convert", "in.keras", "out.keras", "--flops", 0.3]
+    assert run(*words, "--calibration", "none.npy") == 1
+    assert "--calibration must be a file" in capsys.readouterr().err

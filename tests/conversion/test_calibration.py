@@ -1,0 +1,309 @@
+"""Conversion with calibration data: fitted to outputs, front to back."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import tensornet_keras as tk
+from tensornet_keras import backend
+from tensornet_keras.conversion import layer_inputs
+from tensornet_keras.conversion.calibration import Calibration, Moments
+from tests.laws.oracles import as_numpy, assert_close
+from tests.small_models import numbers, randomized
+
+LOW = tk.formats.LowRank
+
+
+def examples(*shape, share=0.05, seed=0):
+    """Inputs of few strong directions."""
+    features = shape[-1]
+    turn = np.linalg.qr(numbers(features, features, seed=7))[0]
+    spread = np.geomspace(1, share, features)
+    return (numbers(*shape, seed=seed) * spread @ turn).astype("float32")
+
+
+def deep(**kwargs):
+    """Three dense layers, and inputs for them."""
+    model = keras.Sequential(
+        [
+            keras.Input((24,)),
+            layers.Dense(32, "relu", name="first", **kwargs),
+            layers.Dense(32, "relu", name="second", **kwargs),
+            layers.Dense(8, name="head", **kwargs),
+        ]
+    )
+    return randomized(model), examples(256, 24)
+
+
+def missed(model, small, x):
+    wanted, found = (as_numpy(each(x)) for each in (model, small))
+    return np.linalg.norm(found - wanted) / np.linalg.norm(wanted)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    "format",
+    [LOW(rank=8), tk.formats.TensorTrain(rank=8), tk.formats.Tucker(rank=6)],
+    ids=str,
+)
+def test_outputs_are_closer_than_without_data(format, bias):
+    model, x = deep(use_bias=bias)
+    test = examples(100, 24, seed=1)
+    how = {"filters": "first|second"}
+    plain, _ = tk.convert(model, format, **how)
+    small, report = tk.convert(model, format, calibration_data=x, **how)
+    assert missed(model, small, test) < 0.9 * missed(model, plain, test)
+    for row in report.replaced:
+        assert 0 < row.output_error < 1
+    assert report.rows[-1].output_error is None
+    assert "output error" in str(report)
+
+
+def test_the_output_error_is_that_of_the_first_layer():
+    model, x = deep()
+    small, report = tk.convert(
+        model, LOW(rank=8), calibration_data=x, filters="first"
+    )
+    linear = [each.get_layer("first") for each in (model, small)]
+    wanted, found = (
+        x @ as_numpy(each.kernel) + as_numpy(each.bias) for each in linear
+    )
+    np.testing.assert_allclose(wanted.mean(0), found.mean(0), atol=1e-4)
+    moved = wanted - wanted.mean(0)
+    error = np.linalg.norm(found - wanted) / np.linalg.norm(moved)
+    assert report.rows[0].output_error == pytest.approx(error, rel=1e-2)
+
+
+def test_later_layers_make_up_for_earlier_ones():
+    """The second layer is fitted to what it gets after the first."""
+    model, x = deep()
+    small, _ = tk.convert(
+        model, LOW(rank=6), calibration_data=x, filters="first|second"
+    )
+    alone, _ = tk.convert(
+        model, LOW(rank=6), calibration_data=x, filters="second"
+    )
+    # The same second layer behind the converted first one.
+    small.get_layer("second").set_weights(
+        [as_numpy(w) for w in small.get_layer("second").weights]
+    )
+    mixed = tk.densify(small)
+    mixed.get_layer("second").kernel.assign(
+        tk.densify(alone).get_layer("second").kernel
+    )
+    mixed.get_layer("second").bias.assign(alone.get_layer("second").bias)
+    assert missed(model, small, x) < missed(model, mixed, x)
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize(
+    ("kind", "shape", "how"),
+    [
+        (layers.Conv1D, (9, 4), {"strides": 2}),
+        (layers.Conv2D, (7, 6, 4), {"padding": "same"}),
+        (layers.Conv2D, (9, 8, 4), {"dilation_rate": 2, "padding": "same"}),
+        (layers.Conv2D, (8, 9, 4), {"strides": (2, 3)}),
+        (layers.Conv3D, (4, 5, 4, 4), {"padding": "same", "strides": 2}),
+    ],
+)
+def test_patches_are_what_a_kernel_is_multiplied_by(
+    kind, shape, how, data_format
+):
+    if data_format == "channels_first" and backend.name() == "tensorflow":
+        pytest.skip("TensorFlow has no channels-first convolution on a CPU")
+    layer = kind(6, 3, use_bias=False, data_format=data_format, **how)
+    x = numbers(3, *shape)
+    if data_format == "channels_first":
+        x = np.moveaxis(x, -1, 1)
+    outputs = as_numpy(layer(x))
+    if data_format == "channels_first":
+        outputs = np.moveaxis(outputs, 1, -1)
+    rows = np.concatenate(
+        list(layer_inputs.rows_of(layer, keras.ops.convert_to_tensor(x)))
+    )
+    kernel = as_numpy(layer.kernel)
+    found = rows @ kernel.reshape(-1, kernel.shape[-1])
+    assert rows.shape[1] == layer_inputs.features(layer)
+    assert_close(found.reshape(outputs.shape), outputs)
+
+
+@pytest.mark.parametrize(
+    ("equation", "shape", "output"),
+    [
+        ("abc,cd->abd", (5, 6), (None, 7)),
+        ("abc,cde->abde", (5, 6), (None, 2, 3)),
+        ("abcd,cde->abe", (5, 2, 3), (None, 4)),
+        ("ab,bc->ac", (6,), (7,)),
+    ],
+)
+def test_rows_of_an_einsum_are_what_its_matrix_is_multiplied_by(
+    equation, shape, output
+):
+    layer = layers.EinsumDense(equation, output)
+    model = randomized(keras.Sequential([keras.Input(shape), layer]))
+    x = numbers(64, *shape)
+    small, report = tk.convert(
+        model, LOW(rank=2), calibration_data=x, min_compression=0
+    )
+    assert report.rows[0].output_error is not None
+    wanted, found = (as_numpy(each(x)) for each in (model, small))
+    error = np.linalg.norm(found - wanted) / np.linalg.norm(wanted)
+    assert error == pytest.approx(report.rows[0].output_error, rel=1e-2)
+
+
+def test_convolutions_are_fitted_too():
+    model = randomized(
+        keras.Sequential(
+            [
+                keras.Input((8, 8, 6)),
+                layers.Conv2D(12, 3, padding="same", activation="relu"),
+                layers.Conv2D(12, 3, padding="same", use_bias=False),
+            ]
+        )
+    )
+    x = examples(64, 8, 8, 6)
+    split = LOW(rank=10, conv_split="spatial")
+    plain, _ = tk.convert(model, split)
+    small, report = tk.convert(model, split, calibration_data=x)
+    test = examples(16, 8, 8, 6, seed=3)
+    assert missed(model, small, test) < 0.9 * missed(model, plain, test)
+    assert small.layers[1].bias is None
+
+
+def test_full_ranks_change_nothing():
+    model, x = deep()
+    small, report = tk.convert(
+        model, error=0.0, calibration_data=x, min_compression=0, format=LOW()
+    )
+    assert len(report.replaced) == 3
+    assert missed(model, small, x) < 1e-3
+
+
+def test_an_error_is_that_of_the_outputs():
+    model, x = deep()
+    for error in (0.3, 0.1):
+        _, by_data = tk.convert(
+            model, LOW(), error=error, calibration_data=x, min_compression=0
+        )
+        _, by_kernel = tk.convert(model, LOW(), error=error, min_compression=0)
+        assert by_data.params_after < by_kernel.params_after
+        first = by_data.rows[0]
+        assert first.output_error <= error * 1.01 < first.relative_error
+
+
+@pytest.mark.parametrize("format", ["auto", LOW()], ids=str)
+def test_a_budget_weighs_outputs(format):
+    model, x = deep()
+    plain, _ = tk.convert(model, format, ratio=0.5)
+    small, report = tk.convert(model, format, ratio=0.5, calibration_data=x)
+    before = sum(np.prod(layer.kernel.shape) for layer in model.layers)
+    after = before - report.params_before + report.params_after
+    assert after <= 0.5 * before
+    assert missed(model, small, x) < 0.9 * missed(model, plain, x)
+
+
+def test_a_shared_layer_is_fitted_to_all_its_calls():
+    shared = layers.Dense(16, "tanh", name="shared")
+    first, second = keras.Input((16,)), keras.Input((16,))
+    outputs = layers.Add()([shared(first), shared(shared(second))])
+    model = randomized(keras.Model([first, second], outputs))
+    x = [examples(64, 16), examples(64, 16, seed=1)]
+    calibration = Calibration(model, x)
+    calibration.in_order([shared])
+    moments = calibration.joint_moments(shared)
+    assert moments.count == 3 * 64
+    rows = [x[0], x[1], as_numpy(shared(x[1]))]
+    expected = sum(row.T.astype("float64") @ row for row in rows)
+    np.testing.assert_allclose(moments.own, expected, rtol=1e-4, atol=1e-4)
+    small, report = tk.convert(model, LOW(rank=4), calibration_data=x)
+    assert report.replaced[0].output_error < 1
+
+
+def test_layers_whose_inputs_are_no_products_go_without():
+    model = keras.Sequential(
+        [
+            keras.Input((6,), dtype="int32"),
+            layers.Embedding(40, 12),
+            layers.LSTM(10),
+            layers.Dense(8),
+        ]
+    )
+    ids = np.random.default_rng(0).integers(0, 40, (32, 6))
+    small, report = tk.convert(
+        model, LOW(rank=2), calibration_data=ids, min_compression=0
+    )
+    told = [row.output_error is not None for row in report.replaced]
+    assert told == [False, False, True]
+    assert small(ids).shape == (32, 8)
+
+
+def test_the_source_is_left_alone():
+    model, x = deep()
+    before = [as_numpy(w).copy() for w in model.weights]
+    small, _ = tk.convert(model, LOW(rank=4), calibration_data=x)
+    for weight, was in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(as_numpy(weight), was)
+    assert all("call" not in vars(layer) for layer in model.layers)
+    again, _ = tk.convert(model, LOW(rank=4), calibration_data=x)
+    for ours, theirs in zip(small.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(as_numpy(ours), as_numpy(theirs))
+
+
+class Sequence(keras.utils.PyDataset):
+    def __init__(self, x):
+        super().__init__()
+        self.x = x
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, number):
+        return self.x[64 * number : 64 * (number + 1)], np.zeros(64)
+
+
+@pytest.mark.parametrize(
+    "as_data",
+    [
+        lambda x: (x[n : n + 64] for n in range(0, 256, 64)),
+        lambda x: [(x[n : n + 64], None) for n in range(0, 256, 64)].__iter__(),
+        Sequence,
+    ],
+    ids=["generator", "with labels", "PyDataset"],
+)
+def test_batches_are_the_same_as_an_array(as_data):
+    model, x = deep()
+    _, whole = tk.convert(model, LOW(rank=4), calibration_data=x)
+    _, parts = tk.convert(model, LOW(rank=4), calibration_data=as_data(x))
+    assert parts == whole
+
+
+def test_moments_are_about_the_mean_where_there_is_a_bias():
+    rows = numbers(50, 4) + 3.0
+    moments = Moments(4)
+    moments.add(rows, rows)
+    found = moments.same().centered()
+    moved = rows - rows.mean(0)
+    np.testing.assert_allclose(found.own, moved.T @ moved, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (np.ones((4, 7), "float32"), "`calibration_data` must have the shapes"),
+        (np.full((4, 24), np.nan, "float32"), "must be finite"),
+        (iter([]), "at least one example"),
+        ([np.ones((4, 24)), np.ones((4, 24))], "built as the model's inputs"),
+    ],
+    ids=["shape", "NaN", "nothing", "structure"],
+)
+def test_data_that_does_not_fit_is_refused(data, words):
+    model, _ = deep()
+    with pytest.raises(ValueError, match=words):
+        tk.convert(model, LOW(rank=4), calibration_data=data)
+
+
+def test_data_that_is_none_is_refused():
+    model, _ = deep()
+    with pytest.raises(TypeError, match="iterable of batches"):
+        tk.convert(model, LOW(rank=4), calibration_data=3)
