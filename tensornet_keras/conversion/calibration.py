@@ -170,6 +170,7 @@ class Calibration:
         Returns:
             From the ids of the layers.
         """
+        layers = list(layers)
         found = {
             id(layer): Moments(layer_inputs.features(layer)) for layer in layers
         }

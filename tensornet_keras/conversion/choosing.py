@@ -18,7 +18,7 @@ from tensornet_keras.conversion.factorization import (
     compression,
     joint_error,
 )
-from tensornet_keras.decomposition import CurvePoint, error_curve
+from tensornet_keras.decomposition import CurvePoint, decompose, error_curve
 from tensornet_keras.formats import Format
 
 # The cost of a layer with kernels of these formats, or with dense ones.
@@ -125,8 +125,24 @@ def parameters(layer, bound: tuple[Format, ...] | None) -> float:
 def _curve(kernel: Kernel, format: Format, seed: int):
     """The error curve of a kernel, a single point for a format of a rank."""
     if format.rank is not None:
-        return (CurvePoint(kernel.bound(format), 0.0),)
+        return (at_rank(kernel, format, seed),)
     return error_curve(kernel.array, format, dims=kernel.dims, seed=seed)
+
+
+def at_rank(kernel: Kernel, format: Format, seed: int) -> CurvePoint:
+    """The only point of a format that has a rank.
+
+    No error weighs against it: it was asked for.
+
+    Args:
+        kernel: The kernel.
+        format: A format with a rank.
+        seed: As in `decompose`.
+    """
+    if format.rank == "vbmf":
+        found = decompose(kernel.array, format, dims=kernel.dims, seed=seed)
+        return CurvePoint(found.format, 0.0)
+    return CurvePoint(kernel.bound(format), 0.0)
 
 
 def _together(curves) -> list[tuple[CurvePoint, ...]]:

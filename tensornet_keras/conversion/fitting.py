@@ -10,6 +10,7 @@ import numpy as np
 from tensornet_keras import backend
 from tensornet_keras.conversion import rules
 from tensornet_keras.conversion.calibration import Moments
+from tensornet_keras.conversion.choosing import at_rank
 from tensornet_keras.conversion.factorization import Factorization, Kernel
 from tensornet_keras.decomposition import (
     CurvePoint,
@@ -101,7 +102,7 @@ def _curve(kernel: Kernel, format: Format, norm: InputNorm, seed: int):
     """The error curve of a kernel in the norm of its inputs."""
     how = {"dims": kernel.dims, "seed": seed}
     if format.rank is not None:
-        return (CurvePoint(kernel.bound(format), 0.0),)
+        return (at_rank(kernel, format, seed),)
     array = kernel.array
     if is_two_factors(format):
         white = norm.whitened(array)

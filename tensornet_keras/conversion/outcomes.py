@@ -79,6 +79,7 @@ def outcomes(
         ValueError: If a layer cannot be decomposed as asked, or nothing
             keeps to a budget.
     """
+    _refuse_search(job)
     found: dict[int, Factorization | str] = {}
     concerned = []
     for layer in layers:
@@ -94,6 +95,21 @@ def outcomes(
         with progress.over(layer), _naming(layer):
             found[id(layer)] = _outcome(job, layer, given)
     return found
+
+
+def _refuse_search(job: Job) -> None:
+    """Refuses a search of modes where it would not be heard."""
+    if not job.search_modes:
+        return
+    for where, is_there in (
+        ("within a budget", job.wish.target.budget is not None),
+        ("on calibration data", job.calibration is not None),
+    ):
+        if is_there:
+            raise ValueError(
+                f"Modes are not searched for {where}. "
+                "Received: search_modes=True. Leave it out."
+            )
 
 
 @contextlib.contextmanager
@@ -115,11 +131,6 @@ def _budgeted(job: Job, layers, progress) -> dict[int, tuple | str]:
     """
     if job.wish.target.budget is None:
         return {}
-    if job.search_modes:
-        raise ValueError(
-            "Modes are not searched for within a budget. "
-            "Received: search_modes=True. Leave it out, or pass error=."
-        )
     moments = {}
     if job.calibration is not None:
         moments = job.calibration.source_moments(filter(job.fits, layers))

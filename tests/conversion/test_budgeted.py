@@ -148,6 +148,13 @@ def test_overrides_go_with_a_rank_and_with_an_error(model):
     assert all(row.relative_error <= 0.2 for row in others)
 
 
+def test_an_override_may_look_for_its_rank_itself(model):
+    overrides = {"hidden": tk.formats.LowRank("vbmf")}
+    _, report = tk.convert(model, ratio=0.5, overrides=overrides)
+    before, after = kernels(model, report)
+    assert after <= 0.5 * before
+
+
 def test_the_smallest_within_an_error_is_chosen(model):
     _, auto = tk.convert(model, error=0.3)
     for name in ("tt", "low_rank", "tucker"):

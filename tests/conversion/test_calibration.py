@@ -220,6 +220,40 @@ def test_a_shared_layer_is_fitted_to_all_its_calls():
     assert report.replaced[0].output_error < 1
 
 
+def test_moments_of_the_source_are_those_of_its_inputs():
+    model, x = deep()
+    chosen = (layer for layer in model.layers if layer.name != "head")
+    found = Calibration(model, x).source_moments(chosen)
+    assert list(found) == [id(layer) for layer in model.layers[:2]]
+    first, second = found.values()
+    hidden = as_numpy(model.layers[0](x))
+    for moments, rows in ((first, x), (second, hidden)):
+        assert moments.count == len(x)
+        expected = rows.T.astype("float64") @ rows
+        np.testing.assert_allclose(moments.own, expected, rtol=1e-3, atol=1e-2)
+
+
+def test_a_budget_sees_which_inputs_there_are():
+    """Of two layers alike the one of fewer directions gets fewer numbers."""
+    inputs = keras.Input((64,))
+    few, many = (layers.Dense(64, name=name) for name in ("few", "many"))
+    outputs = [few(inputs[:, :32]), many(inputs[:, 32:])]
+    model = randomized(keras.Model(inputs, outputs))
+    narrow = numbers(256, 4) @ numbers(4, 32, seed=1)
+    x = np.concatenate([narrow, numbers(256, 32, seed=2)], axis=1)
+    _, report = tk.convert(model, LOW(), ratio=0.6, calibration_data=x)
+    sizes = {row.path: row.params_after for row in report.rows}
+    assert 4 * sizes["few"] < sizes["many"]
+
+
+def test_a_search_of_modes_is_refused():
+    model, x = deep()
+    with pytest.raises(ValueError, match="not searched for on calibration"):
+        tk.convert(
+            model, "tt", error=0.5, calibration_data=x, search_modes=True
+        )
+
+
 def test_layers_whose_inputs_are_no_products_go_without():
     model = keras.Sequential(
         [

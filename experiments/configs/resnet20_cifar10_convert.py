@@ -1,0 +1,65 @@
+"""How small does a trained ResNet-20 get without any training afterwards?
+
+All 3x3 convolutions but the first, at five shares of their parameters: the
+matrix rank with the same share for every layer, the matrix rank with one
+budget over all layers, formats chosen layer by layer, and these fitted front
+to back to the outputs on 512 training pictures without labels. `accuracy` is
+that of the network as it was.
+
+Paper: none; He et al. 2016 (arXiv 1512.03385) for the network.
+Run: python -m experiments.run resnet20_cifar10_convert
+Time: 6 minutes on two CPU cores.
+Got: not yet run in full.
+"""
+
+import numpy as np
+
+import tensornet_keras as tk
+
+from ..datasets.weights import fill
+from ..models import normalized, resnet_cifar
+from ..training import accuracy
+
+DATA = "cifar10"
+SEEDS = (0,)
+SETTINGS = {
+    "depth": 20,
+    "ratios": [0.7, 0.5, 0.3, 0.2, 0.1],
+    "examples": 512,
+    "fill": False,
+}
+SMOKE = {"depth": 8, "ratios": [0.5], "examples": 16, "fill": True}
+TARGETS = {
+    "calibrated, at 0.7": 0.89,
+    "calibrated, at 0.5": 0.82,
+    "calibrated, at 0.3": 0.60,
+}
+FILTERS = r"layer\d\.\d\.conv\d$"
+
+
+def run(data, settings, seed):
+    """Converts the network in every way at every share."""
+    model = resnet_cifar(settings["depth"])
+    name = f"resnet{settings['depth']}_cifar10"
+    fill(model, name, smoke=settings["fill"])
+    x_test = normalized(data.x_test)
+    chosen = np.random.default_rng(seed).permutation(len(data.x_train))
+    examples = normalized(data.x_train[chosen[: settings["examples"]]])
+    metrics = {"accuracy": accuracy(model, x_test, data.y_test)}
+    for ratio in settings["ratios"]:
+        for way, how in _ways(ratio, examples).items():
+            small, _ = tk.convert(model, filters=FILTERS, **how)
+            found = accuracy(small, x_test, data.y_test)
+            metrics[f"{way}, at {ratio}"] = found
+    return metrics
+
+
+def _ways(ratio, examples):
+    """Arguments of `convert`, by the name of the way."""
+    low = tk.formats.LowRank
+    return {
+        "same share": {"format": low(rank=ratio)},
+        "low rank": {"format": low(), "ratio": ratio},
+        "auto": {"ratio": ratio},
+        "calibrated": {"ratio": ratio, "calibration_data": examples},
+    }
