@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import keras
+
 from tensornet_keras import model_inputs
 from tensornet_keras.conversion import rules
 from tensornet_keras.formats import Format
 from tensornet_keras.layers.initializers import without_drawing
 from tensornet_keras.profiling import multiply_adds
 from tensornet_keras.profiling.calls import recorded
+from tensornet_keras.surgery import twins
 from tensornet_keras.surgery.layer_copies import starting_from_zeros
 
 
@@ -26,7 +29,15 @@ def flops_of(model) -> Callable[[object, tuple[Format, ...] | None], float]:
     Raises:
         ValueError: If the model leaves a size besides the batch open.
     """
-    inputs = model_inputs.random_inputs(model_inputs.input_specs(model), 1)
+    specs = model_inputs.input_specs(model)
+    for spec in keras.tree.flatten(specs):
+        if None in spec.shape[1:]:
+            raise ValueError(
+                "`flops` needs every size of the inputs but the batch. "
+                f"Received: input {spec.name!r} of shape {spec.shape}. "
+                "Name the sizes in the model's Input, or pass ratio=."
+            )
+    inputs = model_inputs.random_inputs(specs, 1)
     calls = {id(each.layer): each.calls for each in recorded(model, inputs)}
 
     def cost(layer, bound: tuple[Format, ...] | None) -> float:
@@ -51,5 +62,5 @@ def _built_twin(layer, bound: tuple[Format, ...]):
     twin = rules.twin(layer, bound)
     with without_drawing(), starting_from_zeros() as start_from_zeros:
         start_from_zeros(twin)
-        twin.build(layer.get_build_config()["input_shape"])
+        twin.build(twins.built_shape(layer))
     return twin

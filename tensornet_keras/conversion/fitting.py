@@ -62,17 +62,20 @@ def fitted(
 
 
 def options_of(
-    kernel: Kernel, formats: Sequence[Format], moments: Moments, *, seed: int
+    layer, formats: Sequence[Format], moments: Moments, *, seed: int
 ) -> list[CurvePoint]:
-    """The error curves of a kernel, in the norm that its inputs see.
+    """The error curves of a layer's kernel, in the norm that inputs see.
 
     Args:
-        kernel: The kernel of a layer.
+        layer: A layer whose inputs can be gathered.
         formats: Formats without a rank.
         moments: Moments of the source layer's inputs.
         seed: As in `decompose`.
     """
-    norm = InputNorm.of(moments.own, moments.features)
+    (kernel,) = rules.kernels_of(layer)
+    # A bias makes up for the mean.
+    seen = moments.centered() if _has_plain_bias(layer) else moments
+    norm = InputNorm.of(seen.own, moments.features)
     return [
         point
         for format in formats

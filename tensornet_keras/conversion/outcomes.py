@@ -158,10 +158,10 @@ def _options(job: Job, layer, formats, moments: Moments | None):
     With calibration data that is the squared error of the outputs, else that
     of the kernels.
     """
-    kernels = rules.kernels_of(layer)
     if moments is None:
+        kernels = rules.kernels_of(layer)
         return choosing.options_of(kernels, formats, seed=job.seed)
-    curve = fitting.options_of(kernels[0], formats, moments, seed=job.seed)
+    curve = fitting.options_of(layer, formats, moments, seed=job.seed)
     return [(point.error**2, (point.format,)) for point in curve]
 
 

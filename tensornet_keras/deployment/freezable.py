@@ -81,13 +81,8 @@ def planned_shape(layer, batch: int | None) -> tuple[int | None, ...]:
         layer: A factorized layer.
         batch: Batch size, `None` if unknown.
     """
-    first, *rest = _built_shape(layer) or (None,)
+    first, *rest = twins.built_shape(layer) or (None,)
     return (first or batch, *(size or USUAL_SIZE for size in rest))
-
-
-def _built_shape(layer):
-    config = layer.get_build_config()
-    return config.get("input_shape") or config["shapes_dict"]["sequences_shape"]
 
 
 def sites(layer, shape) -> tuple[Site, ...]:
@@ -222,7 +217,7 @@ def _limits(layer, kernels: tuple[Candidate, ...]) -> dict:
     too, a limit could not be kept to. Nor can it with longer axes.
     """
     meeting = kernels[0].meetings[0]
-    is_open = None in _built_shape(layer)[1:]
+    is_open = None in (twins.built_shape(layer) or (None,))[1:]
     if meeting.max_memory is None or (is_open and own_limit(layer) is None):
         return {}
     return {

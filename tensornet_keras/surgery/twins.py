@@ -139,6 +139,19 @@ def is_table(layer) -> bool:
     return isinstance(layer, keras.layers.Embedding)
 
 
+def built_shape(layer) -> tuple | None:
+    """The shape of the (first) input that a layer was built with.
+
+    Args:
+        layer: A built layer; a loop that is given its state has several
+            inputs.
+    """
+    config = layer.get_build_config()
+    if config.get("input_shape") or "shapes_dict" not in config:
+        return config.get("input_shape")
+    return config["shapes_dict"]["sequences_shape"]
+
+
 def holder(layer):
     """What holds the kernels and the bias: the cell, or the layer itself.
 

@@ -186,6 +186,21 @@ def test_both_kernels_of_a_loop_share_the_budget():
     )
 
 
+def test_the_multiply_adds_of_a_loop_that_is_given_its_state():
+    sequences, state = keras.Input((5, 24)), keras.Input((16,))
+    outputs = layers.GRU(16)(sequences, initial_state=state)
+    model = keras.Model([sequences, state], outputs)
+    _, report = tk.convert(model, flops=0.6)
+    assert report.replaced
+
+
+def test_multiply_adds_need_sizes():
+    inputs = keras.Input((None, 24))
+    model = keras.Model(inputs, layers.Dense(24)(inputs))
+    with pytest.raises(ValueError, match=r"`flops` needs .* pass ratio="):
+        tk.convert(model, flops=0.6)
+
+
 def test_points_of_two_kernels_have_about_equal_errors():
     kernels = [
         choosing.Kernel(decaying(shape)) for shape in ((20, 30), (16, 16))

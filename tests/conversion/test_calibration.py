@@ -7,7 +7,7 @@ from keras import layers
 
 import tensornet_keras as tk
 from tensornet_keras import backend
-from tensornet_keras.conversion import layer_inputs
+from tensornet_keras.conversion import fitting, layer_inputs
 from tensornet_keras.conversion.calibration import Calibration, Moments
 from tests.laws.oracles import as_numpy, assert_close
 from tests.small_models import numbers, randomized
@@ -244,6 +244,18 @@ def test_a_budget_sees_which_inputs_there_are():
     _, report = tk.convert(model, LOW(), ratio=0.6, calibration_data=x)
     sizes = {row.path: row.params_after for row in report.rows}
     assert 4 * sizes["few"] < sizes["many"]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_curve_leaves_the_mean_to_the_bias(bias):
+    layer = layers.Dense(24, use_bias=bias)
+    model = randomized(keras.Sequential([keras.Input((32,)), layer]))
+    # Next to this mean nothing else counts, unless a bias makes up for it.
+    x = numbers(256, 32) + 300.0 * numbers(32, seed=3)
+    moments = Calibration(model, x).source_moments([layer])[id(layer)]
+    first, *_ = fitting.options_of(layer, [LOW()], moments, seed=0)
+    assert first.format.rank == (1,)
+    assert (first.error > 0.5) == bias
 
 
 def test_a_search_of_modes_is_refused():
