@@ -34,6 +34,8 @@ OTHER_LAYERS = (
     "TensorContraction",
     "TensorRegression",
 )
+# Layers that own others of which some were replaced, whatever their class.
+COMPOSITE = "Composite"
 _PREFIX = "tensornet_keras>"  # as register_keras_serializable writes it
 
 
@@ -74,15 +76,18 @@ def _follow(loader):
 class _StandIn:
     """Stands for a layer's class where Keras asks for `from_config` only."""
 
-    def __init__(self, name):
+    def __init__(self, name, room="layers"):
         self.name = name
+        self.room = room
 
     def from_config(self, config):
-        layers = import_module("tensornet_keras.layers")
-        return getattr(layers, self.name).from_config(config)
+        room = import_module(f"tensornet_keras.{self.room}")
+        return getattr(room, self.name).from_config(config)
 
 
 def _register_stand_ins():
     registered = sys.modules["keras"].saving.get_custom_objects()
     for name in (*LAYERS, *OTHER_LAYERS):
         registered.setdefault(_PREFIX + name, _StandIn(name))
+    stand_in = _StandIn(COMPOSITE, "surgery.composites")
+    registered.setdefault(_PREFIX + COMPOSITE, stand_in)

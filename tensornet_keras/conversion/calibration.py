@@ -138,12 +138,21 @@ class Calibration:
             surgery.leaf_layers(self.copy),
             strict=True,
         )
+        self._looped = _in_loops(model)
         self._twins = {id(layer): twin for layer, twin in twins}
         self._calls: dict[int, int] = {}
 
     def twin(self, layer):
         """What stands for a layer in the copy."""
         return self._twins[id(layer)]
+
+    def hears(self, layer) -> bool:
+        """Whether numbers reach a layer; a loop hides what it calls.
+
+        Args:
+            layer: A layer of the model.
+        """
+        return id(layer) not in self._looped
 
     def in_order(self, layers: Iterable) -> list:
         """The layers in the order in which the model first calls them.
@@ -267,6 +276,16 @@ def batches_of(model, data) -> list:
                     "Clean it first."
                 )
     return batches
+
+
+def _in_loops(model) -> frozenset[int]:
+    """The ids of layers that are called in a loop of the backend."""
+    return frozenset(
+        id(inner)
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.TimeDistributed)
+        for inner in layer._flatten_layers(include_self=False)
+    )
 
 
 def _iterated(data):

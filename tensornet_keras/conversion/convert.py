@@ -48,11 +48,12 @@ def convert(
     `Conv3D` layer that the filters let through is decomposed and replaced by
     its factorized twin of the same name; everything else is copied with its
     weights. The source model is not changed and shares no weight with the
-    result. Nested models are entered, a shared layer stays shared, and the
+    result. What owns layers is entered (nested and subclassed models,
+    wrappers, attention, custom layers), a shared layer stays shared, and the
     compile settings are carried over with a fresh optimizer.
 
     Args:
-        model: A built Sequential or Functional model.
+        model: A built model: Sequential, Functional or subclassed.
         format: The format of the kernels: a `Format` such as
             `TensorTrain(rank=8)`, a catalog name or a format's dict; `"auto"`
             to choose for every layer what is the smallest within `error`, or
@@ -99,7 +100,8 @@ def convert(
 
     Raises:
         TypeError: If the model is no Keras model.
-        ValueError: If the model is not built or is subclassed, a filter
+        ValueError: If the model is not built, a layer of it has no config
+            of all its arguments, a filter
             matches nothing, a kernel is not finite, the format does not fit
             a layer, both or neither of a rank and a target are given, the
             calibration data does not fit the model or is not finite, or
@@ -127,9 +129,12 @@ def convert(
         if calibration_data is None
         else Calibration(model, calibration_data)
     )
-    job = Job(model, wish, min_compression, search_modes, seed, calibration)
+    tied = surgery.tied_layers(model)
+    job = Job(
+        model, wish, min_compression, search_modes, seed, calibration, tied
+    )
     became = dict.fromkeys(map(id, layers), "filter")
-    concerned = [layer for layer in chosen if rules.obstacle(layer) is None]
+    concerned = [layer for layer in chosen if job.obstacle(layer) is None]
     with ConversionProgress(concerned, job.rounds) as progress:
         became |= outcomes(job, chosen, progress)
     found = {
@@ -213,7 +218,7 @@ def densify(model):
     cores. The source model is not changed.
 
     Args:
-        model: A built Sequential or Functional model.
+        model: A built model.
 
     Returns:
         The model with ordinary layers. Layers of ours that stand for no
@@ -221,7 +226,7 @@ def densify(model):
 
     Raises:
         TypeError: If the model is no Keras model.
-        ValueError: If it is not built, or subclassed.
+        ValueError: If it is not built.
 
     Example:
 

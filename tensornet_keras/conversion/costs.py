@@ -38,23 +38,34 @@ def flops_of(model) -> Callable[[object, tuple[Format, ...] | None], float]:
                 "Name the sizes in the model's Input, or pass ratio=."
             )
     inputs = model_inputs.random_inputs(specs, 1)
-    calls = {id(each.layer): each.calls for each in recorded(model, inputs)}
+    shapes = _shapes(model, inputs)
 
     def cost(layer, bound: tuple[Format, ...] | None) -> float:
-        own = calls.get(id(layer), [])
+        own = shapes.get(id(layer), [])
         if not own:
             return 0.0
         counted = layer if bound is None else _built_twin(layer, bound)
-        return float(
-            sum(
-                multiply_adds.count(
-                    counted, call.input_shape, call.output_shape
-                )
-                for call in own
-            )
-        )
+        return float(sum(multiply_adds.count(counted, *each) for each in own))
 
     return cost
+
+
+def _shapes(model, inputs) -> dict[int, list[tuple[tuple, tuple]]]:
+    """Shapes of inputs and outputs of each call, by the ids of the layers."""
+    found = {}
+    for each in recorded(model, inputs):
+        calls = [(call.input_shape, call.output_shape) for call in each.calls]
+        layer = each.layer
+        if isinstance(layer, keras.layers.TimeDistributed):
+            # A loop over the second axis calls the layer inside.
+            layer = layer.layer
+            calls = [tuple(map(_one_batch, pair)) for pair in calls]
+        found.setdefault(id(layer), []).extend(calls)
+    return found
+
+
+def _one_batch(shape: tuple) -> tuple:
+    return (shape[0] * shape[1], *shape[2:])
 
 
 def _built_twin(layer, bound: tuple[Format, ...]):

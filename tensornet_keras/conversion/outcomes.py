@@ -42,6 +42,7 @@ class Job:
         seed: As in `decompose`.
         calibration: Calibration data with the model and a copy of it, or
             `None`.
+        tied: The ids of layers that share a variable with another one.
     """
 
     model: object
@@ -50,6 +51,7 @@ class Job:
     search_modes: bool
     seed: int
     calibration: Calibration | None = None
+    tied: frozenset[int] = frozenset()
 
     @property
     def rounds(self) -> int:
@@ -58,8 +60,16 @@ class Job:
 
     def fits(self, layer) -> bool:
         """Whether a layer is fitted to calibration data."""
-        known = self.calibration is not None
-        return known and layer_inputs.obstacle(layer) is None
+        if self.calibration is None or layer_inputs.obstacle(layer):
+            return False
+        return self.calibration.hears(layer)
+
+    def obstacle(self, layer) -> str | None:
+        """Why a layer cannot be factorized, in a few words, or `None`."""
+        if id(layer) in self.tied:
+            return "tied to another layer"
+        obstacle = rules.obstacle(layer)
+        return None if obstacle is None else obstacle.reason
 
 
 def outcomes(
@@ -83,11 +93,11 @@ def outcomes(
     found: dict[int, Factorization | str] = {}
     concerned = []
     for layer in layers:
-        obstacle = rules.obstacle(layer)
-        if obstacle is None:
+        reason = job.obstacle(layer)
+        if reason is None:
             concerned.append(layer)
         else:
-            found[id(layer)] = obstacle.reason
+            found[id(layer)] = reason
     if job.calibration is not None:
         concerned = job.calibration.in_order(concerned)
     given = _budgeted(job, concerned, progress)

@@ -27,7 +27,7 @@ def prune(model, threshold: float = 1e-2, *, filters: Filters = None):
     changed.
 
     Args:
-        model: A built Sequential or Functional model with factorized layers.
+        model: A built model with factorized layers.
         threshold: Share of the heaviest entry's weight, in [0, 1), below
             which an entry is removed. 0 removes what is exactly zero.
         filters: Which layers to prune, as in `convert`.
@@ -38,7 +38,7 @@ def prune(model, threshold: float = 1e-2, *, filters: Filters = None):
 
     Raises:
         TypeError: If the model is no Keras model.
-        ValueError: If the model is not built or is subclassed, a filter
+        ValueError: If the model is not built, a filter
             matches nothing, or the threshold is out of range.
 
     Example:

@@ -10,7 +10,7 @@ import rich.console
 import rich.table
 from rich.markup import escape
 
-from tensornet_keras import reporting
+from tensornet_keras import reporting, surgery
 from tensornet_keras.formats import Format
 
 REPLACED = "replaced"
@@ -26,7 +26,8 @@ class LayerRow:
         kind: Class of the source layer.
         action: `"replaced"` or `"kept"`.
         reason: Why it was kept; empty if it was replaced.
-        params_before: Parameters of the source layer.
+        params_before: Parameters of the source layer, without those of the
+            layers that it owns.
         params_after: Parameters of the layer that took its place.
         format: Catalog name of the format; `None` if kept.
         modes: Modes of both sides, such as `"8·8 x 4·4"`; `None` if kept.
@@ -66,7 +67,7 @@ class LayerRow:
             layer: The layer.
             reason: Why it stays.
         """
-        params = layer.count_params() if layer.built else 0
+        params = surgery.own_params(layer) if layer.built else 0
         kind = type(layer).__name__
         return cls(path, kind, KEPT, reason, params, params)
 

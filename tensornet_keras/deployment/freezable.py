@@ -66,9 +66,11 @@ def obstacle(layer) -> str | None:
         return None
     if isinstance(layer, layers.MPSLayer):
         return "no step among its weights alone"
-    inner = (layers.FactorizedLayer, layers.MPSLayer)
     if isinstance(layer, _KNOWN):
         return "a class of its own"
+    if not isinstance(layer, keras.layers.RNN):
+        return ""
+    inner = (layers.FactorizedLayer, layers.MPSLayer)
     if any(isinstance(each, inner) for each in layer._flatten_layers()):
         return "inside another layer"
     return ""

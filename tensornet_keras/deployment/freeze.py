@@ -68,7 +68,7 @@ def freeze(
     Raises:
         TypeError: If the model is no Keras model, or an argument is of
             another type.
-        ValueError: If the model is not built or is subclassed, `batch_size`
+        ValueError: If the model is not built, `batch_size`
             is below 1 or not the one that the model fixes, the objective is
             unknown, or nothing keeps to `max_memory`.
 
@@ -117,7 +117,7 @@ def freeze(
 
 def _check_batch(model, batch_size: int) -> None:
     """Refuses a batch size that the model does not take."""
-    for tensor in model.inputs:
+    for tensor in getattr(model, "inputs", None) or ():
         if tensor.shape[0] not in (None, batch_size):
             raise ValueError(
                 "The batch size must be the one that the model fixes. "

@@ -9,6 +9,8 @@ from tensornet_keras.surgery.models import (
     check_model,
     copy_with,
     leaf_layers,
+    own_params,
+    tied_layers,
 )
 from tensornet_keras.surgery.state import copy_state
 
@@ -18,4 +20,6 @@ __all__ = [
     "copy_state",
     "copy_with",
     "leaf_layers",
+    "own_params",
+    "tied_layers",
 ]

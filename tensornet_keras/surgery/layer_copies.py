@@ -39,8 +39,17 @@ def config_of(layer) -> dict:
     return config
 
 
+def plain_class(layer) -> type:
+    """The class of a layer before parts of it were replaced.
+
+    Args:
+        layer: A Keras layer.
+    """
+    return getattr(type(layer), "plain_class", type(layer))
+
+
 def copied_layer(layer):
-    """An unbuilt copy of a layer.
+    """An unbuilt copy of a layer, with the parts that its class makes.
 
     Args:
         layer: A Keras layer.
@@ -53,7 +62,7 @@ def copied_layer(layer):
     # Some classes deserialize by hand what they have named in their config.
     for config_from in (config_of, _config):
         try:
-            return type(layer).from_config(config_from(layer))
+            return plain_class(layer).from_config(config_from(layer))
         except (TypeError, ValueError) as error:
             problem = error
     raise _not_copyable(layer) from problem
@@ -132,7 +141,7 @@ def _config(layer) -> dict:
         # Nothing is written to a file, where a lambda would be unsafe.
         warnings.filterwarnings("ignore", "The object being serialized")
         try:
-            return layer.get_config()
+            return plain_class(layer).get_config(layer)
         except NotImplementedError as error:
             raise _not_copyable(layer) from error
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import functools
+import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 import keras
 
@@ -11,18 +12,31 @@ from tensornet_keras.surgery.compile_settings import (
     carry_compile_settings,
     uncompiled,
 )
+from tensornet_keras.surgery.composites import (
+    Composite,
+    is_composite,
+    leaves,
+    parts_apart,
+)
 from tensornet_keras.surgery.layer_copies import (
     copied_layer,
     copied_operation,
     refuse_variables,
     starting_from_zeros,
 )
-from tensornet_keras.surgery.state import copy_state, copy_trainable
-
-ADVICE_ON_SUBCLASSES = (
-    "Pass a Sequential or Functional model, or convert single layers with "
-    "`convert_layer`."
+from tensornet_keras.surgery.parts import (
+    follow,
+    has_graph,
+    is_graph,
+    parts_of,
 )
+from tensornet_keras.surgery.state import (
+    copy_state,
+    copy_trainable,
+    own_variables,
+)
+
+TwinOf = Callable[[keras.layers.Layer], keras.layers.Layer | None]
 
 
 def check_model(model) -> None:
@@ -33,19 +47,13 @@ def check_model(model) -> None:
 
     Raises:
         TypeError: If it is no Keras model.
-        ValueError: If it is a subclassed model, or not built.
+        ValueError: If it is not built.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(
             "A Keras model is needed. "
             f"Received: model={model!r} (a {type(model).__name__}). "
-            "Pass a Sequential or Functional model."
-        )
-    if not _is_graph(model):
-        raise ValueError(
-            "Only Sequential and Functional models can be converted. "
-            f"Received: model={model.name!r}, a subclassed "
-            f"{type(model).__name__}. {ADVICE_ON_SUBCLASSES}"
+            "Wrap a single layer in keras.Sequential."
         )
     if not model.built:
         raise ValueError(
@@ -56,13 +64,14 @@ def check_model(model) -> None:
 
 
 def leaf_layers(model) -> Iterator[keras.layers.Layer]:
-    """Every layer of a model once, nested models entered, in graph order.
+    """Every layer of a model once, what owns layers entered, in graph order.
 
     Args:
-        model: A Sequential or Functional model.
+        model: A Keras model.
 
     Yields:
-        Layers that are not themselves such a model, without the inputs.
+        Layers that own no others, without the inputs, and behind their parts
+        those others that have weights of their own.
     """
     seen: set[int] = set()
     for layer in _walk(model):
@@ -71,19 +80,47 @@ def leaf_layers(model) -> Iterator[keras.layers.Layer]:
             yield layer
 
 
+def tied_layers(model) -> frozenset[int]:
+    """The ids of layers that have a variable which another one has too.
+
+    Args:
+        model: A built model.
+    """
+    owners: dict[int, set[int]] = {}
+    for layer in leaf_layers(model):
+        enters = has_graph(layer) or is_composite(layer)
+        own = own_variables(layer) if enters else layer.variables
+        for variable in own:
+            owners.setdefault(id(variable), set()).add(id(layer))
+    several = (ids for ids in owners.values() if len(ids) > 1)
+    return frozenset(key for ids in several for key in ids)
+
+
+def own_params(layer) -> int:
+    """The parameters of a layer without those of the layers it owns.
+
+    Args:
+        layer: A built layer.
+    """
+    if not (is_composite(layer) or has_graph(layer)):
+        return layer.count_params()
+    own = layer._trainable_variables + layer._non_trainable_variables
+    return sum(math.prod(variable.shape) for variable in own)
+
+
 def copy_with(
     model,
-    twin_of: Callable[[keras.layers.Layer], keras.layers.Layer | None],
+    twin_of: TwinOf,
     fill: Callable[[keras.layers.Layer, keras.layers.Layer], None],
 ):
     """A copy of a model in which some layers are replaced by twins.
 
-    Nested models are copied too, shared layers stay shared, and all layers
-    that are not replaced get the weights of the source. The compile settings
-    are carried over with a fresh optimizer.
+    Nested models and layers that own layers are copied too, shared layers
+    stay shared, and all layers that are not replaced get the weights of the
+    source. The compile settings are carried over with a fresh optimizer.
 
     Args:
-        model: A built Sequential or Functional model.
+        model: A built model.
         twin_of: Called once with every layer; returns its unbuilt twin, or
             `None` to copy the layer.
         fill: Called once with every twin, which is built by then, and the
@@ -93,60 +130,138 @@ def copy_with(
         The copy.
 
     Raises:
-        ValueError: If a layer cannot be copied from its config, or an
-            operation takes a variable.
+        ValueError: If a layer cannot be copied from its config, an
+            operation takes a variable, or weights are tied in a way that the
+            copy would untie.
     """
     check_model(model)
-    clones: dict[int, object] = {}
-    copies: list[tuple[keras.layers.Layer, keras.layers.Layer]] = []
-    twins: list[tuple[keras.layers.Layer, keras.layers.Layer]] = []
-
-    def clone(layer):
-        if id(layer) not in clones:
-            clones[id(layer)] = cloned(layer)
-        return clones[id(layer)]
-
-    def cloned(layer):
-        refuse_variables(layer)
-        if not isinstance(layer, keras.layers.Layer):
-            return copied_operation(layer)
-        if _is_graph(layer):
-            return keras.models.clone_model(
-                layer, input_tensors=_inputs(layer), clone_function=clone
-            )
-        twin = twin_of(layer)
-        if twin is not None:
-            start_from_zeros(twin)
-            twins.append((twin, layer))
-            return twin
-        copied = copied_layer(layer)
-        start_from_zeros(copied)
-        copies.append((copied, layer))
-        return copied
-
     with uncompiled(model), starting_from_zeros() as start_from_zeros:
-        result = clone(model)
-        if not result.built:
+        copies = _Copies(twin_of, start_from_zeros)
+        result = copies.of(model)
+        if has_graph(model) and not result.built:
             result.build(model.input_shape)
-    for copied, source in copies:
-        copy_state(source, copied)
-    _copy_trainable(model, result)
-    for twin, source in twins:
-        fill(twin, source)
+        copies.build()
+    copies.fill(fill)
+    _check_ties(model, result, copies.twins)
     carry_compile_settings(model, result)
     return result
 
 
-@functools.cache
-def _functional_class() -> type[keras.Model]:
-    """The class of Functional models, which Keras does not export."""
-    inputs = keras.Input((1,), name="probe")
-    return type(keras.Model(inputs, inputs, name="probe"))
+@dataclass(eq=False)
+class _Copies:
+    """Copies of the layers of a model, and what took whose place."""
+
+    twin_of: TwinOf
+    start_from_zeros: Callable
+    clones: dict[int, object] = field(default_factory=dict)
+    copies: list[tuple] = field(default_factory=list)
+    graphs: list[tuple] = field(default_factory=list)
+    composites: list[tuple] = field(default_factory=list)
+    twins: list[tuple] = field(default_factory=list)
+
+    def of(self, layer):
+        """The copy of a layer or an operation, the same one every time."""
+        if id(layer) not in self.clones:
+            self.clones[id(layer)] = self._new(layer)
+        return self.clones[id(layer)]
+
+    def build(self) -> None:
+        """Builds composite layers that no graph has built."""
+        for composite, source in self.composites:
+            composite.build_like(source)
+
+    def fill(self, fill) -> None:
+        """Gives all copies and twins their weights, and freezes them."""
+        for copied, source in self.copies:
+            copy_state(source, copied)
+        for graph, source in self.graphs:
+            graph._trainable = source._trainable
+        stand_ins = {}
+        for composite, source in self.composites:
+            stand_ins |= composite.stand_ins
+            copy_state(source, composite.copy, composite.replaced)
+        for copied, source in self.copies:
+            copy_trainable(source, copied)
+        for composite, source in self.composites:
+            copy_trainable(source, composite.copy, composite.replaced)
+        self.twins = [
+            (stand_ins.get(id(twin), twin), source)
+            for twin, source in self.twins
+        ]
+        for twin, source in self.twins:
+            twin.trainable = source.trainable
+            fill(twin, source)
+
+    def _new(self, layer):
+        refuse_variables(layer)
+        if not isinstance(layer, keras.layers.Layer):
+            return copied_operation(layer)
+        if is_graph(layer):
+            graph = keras.models.clone_model(
+                layer, input_tensors=_inputs(layer), clone_function=self.of
+            )
+            self.graphs.append((graph, layer))
+            return graph
+        twin = self._twin(layer)
+        if twin is not None:
+            return twin
+        if has_graph(layer) or is_composite(layer):
+            return self._composite(layer)
+        return self._plain(layer)
+
+    def _twin(self, layer):
+        """The twin of a layer, or `None`."""
+        twin = self.twin_of(layer)
+        if twin is not None:
+            self.start_from_zeros(twin)
+            self.twins.append((twin, layer))
+        return twin
+
+    def _plain(self, layer):
+        copied = copied_layer(layer)
+        self.start_from_zeros(copied)
+        self.copies.append((copied, layer))
+        return copied
+
+    def _composite(self, layer):
+        wanted = {}
+        inner = list(leaves(layer))
+        for path, part in inner:
+            if id(part) in self.clones:
+                wanted[path] = self.clones[id(part)]
+            elif (twin := self._twin(part)) is not None:
+                wanted[path] = self.clones[id(part)] = twin
+        for path, part in parts_apart(layer).items():
+            if path not in wanted:
+                wanted[path] = self.clones[id(part)] = self._plain(part)
+        composite = Composite(layer, wanted, self.start_from_zeros)
+        self.composites.append((composite, layer))
+        for path, part in inner:
+            ours, _ = follow(composite.copy, path)
+            if ours is not None:
+                self.clones.setdefault(id(part), ours)
+        return composite.copy
 
 
-def _is_graph(layer) -> bool:
-    """Whether a layer is a Sequential or Functional model, not a subclass."""
-    return type(layer) in (keras.Sequential, _functional_class())
+def _check_ties(model, result, twins) -> None:
+    """Refuses a copy in which one variable of the source became two."""
+    became: dict[int, object] = {}
+    changed = {id(source) for _, source in twins}
+    pairs = zip(leaf_layers(model), leaf_layers(result), strict=True)
+    for source, copied in pairs:
+        if id(source) in changed:
+            continue
+        for theirs, ours in zip(
+            own_variables(source), own_variables(copied), strict=True
+        ):
+            if became.setdefault(id(theirs), ours) is not ours:
+                raise ValueError(
+                    "Layers that share a variable must be made so by their "
+                    "config. Received: layer "
+                    f"{source.path or source.name!r}, whose "
+                    f"{theirs.path!r} belongs to another layer too. "
+                    "Make both parts of one layer that ties them."
+                )
 
 
 def _inputs(model):
@@ -162,23 +277,10 @@ def _inputs(model):
 
 
 def _walk(model) -> Iterator[keras.layers.Layer]:
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.InputLayer):
-            continue
-        if _is_graph(layer):
+    for layer in parts_of(model):
+        if has_graph(layer) or is_composite(layer):
             yield from _walk(layer)
+            if own_variables(layer):
+                yield layer
         else:
             yield layer
-
-
-def _copy_trainable(source, copied) -> None:
-    """Frozen models and layers stay frozen; outer models come first."""
-    copied.trainable = source.trainable
-    counterparts = {layer.name: layer for layer in copied.layers}
-    for layer in source.layers:
-        if layer.name not in counterparts:
-            continue
-        if _is_graph(layer):
-            _copy_trainable(layer, counterparts[layer.name])
-        else:
-            copy_trainable(layer, counterparts[layer.name])

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import keras
 
 from tensornet_keras import backend
+from tensornet_keras.surgery.parts import parts_of
 
 
-def copy_state(source, copied) -> None:
+def copy_state(source, copied, replaced=frozenset()) -> None:
     """Gives a copied layer all that Keras saves of its source.
 
     Beyond variables that is what follows from them, and vocabularies.
@@ -18,11 +19,13 @@ def copy_state(source, copied) -> None:
     Args:
         source: A built layer.
         copied: Its built copy.
+        replaced: Ids of the parts of the copy that are left out.
 
     Raises:
         ValueError: If the copy has other variables than the source.
     """
-    if len(source.variables) != len(copied.variables):
+    other = len(source.variables) != len(copied.variables)
+    if other and not replaced:
         raise ValueError(
             "A copied layer must have the variables of its source. "
             f"Received: layer {source.path or source.name!r} "
@@ -30,7 +33,7 @@ def copy_state(source, copied) -> None:
             f"variables, its copy with {len(copied.variables)}. "
             "Give its class a `get_config` with all its arguments."
         )
-    for ours, theirs in _paired_sublayers(copied, source):
+    for ours, theirs in _paired_sublayers(copied, source, replaced):
         if _loads_by_itself(theirs):
             store = {}
             theirs.save_own_variables(store)
@@ -39,25 +42,38 @@ def copy_state(source, copied) -> None:
             with tempfile.TemporaryDirectory() as folder:
                 theirs.save_assets(folder)
                 ours.load_assets(folder)
-    for ours, theirs in _paired_variables(copied, source):
+    for ours, theirs in _paired_variables(copied, source, replaced):
         ours.assign(backend.copied(theirs))
 
 
-def copy_trainable(layer, copied) -> None:
+def copy_trainable(layer, copied, replaced=frozenset()) -> None:
     """Freezes in a layer's copy, or in its twin, what is frozen in the layer.
 
     Args:
         layer: The source layer.
         copied: Its copy or its twin.
+        replaced: Ids of the parts of the copy that are left out.
     """
-    same = len(layer.variables) == len(copied.variables)
-    if type(layer) is not type(copied) or not same:
+    same = type(layer) is type(copied) and (
+        len(layer.variables) == len(copied.variables)
+    )
+    if not same and not replaced:
         copied.trainable = layer.trainable
         return
-    for ours, theirs in _paired_sublayers(copied, layer):
+    for ours, theirs in _paired_sublayers(copied, layer, replaced):
         ours._trainable = theirs._trainable
-    for ours, theirs in _paired_variables(copied, layer):
+    for ours, theirs in _paired_variables(copied, layer, replaced):
         ours.trainable = theirs.trainable
+
+
+def own_variables(layer) -> list:
+    """The variables of a layer that are not those of its parts.
+
+    Args:
+        layer: A Keras layer.
+    """
+    seeds = [generator.state for generator in layer._seed_generators]
+    return layer._trainable_variables + layer._non_trainable_variables + seeds
 
 
 def _loads_by_itself(layer) -> bool:
@@ -66,14 +82,14 @@ def _loads_by_itself(layer) -> bool:
     return type(layer).load_own_variables is not base
 
 
-def _paired_variables(copied, source) -> Iterator[tuple]:
+def _paired_variables(copied, source, replaced) -> Iterator[tuple]:
     """The variables of a layer and its copy, two by two.
 
     By name where names tell them apart: a layer that was quantized, or given
     adapters, has them in another order than a copy that is built so.
     """
-    for layers in _paired_sublayers(copied, source):
-        ours, theirs = map(_own_variables, layers)
+    for layers in _paired_sublayers(copied, source, replaced):
+        ours, theirs = map(own_variables, layers)
         named = {variable.name: variable for variable in ours}
         names = [variable.name for variable in theirs]
         if set(names) == set(named) and len(named) == len(ours):
@@ -81,10 +97,16 @@ def _paired_variables(copied, source) -> Iterator[tuple]:
         yield from zip(ours, theirs, strict=True)
 
 
-def _paired_sublayers(copied, source) -> Iterator[tuple]:
-    return zip(copied._flatten_layers(), source._flatten_layers(), strict=True)
+def _paired_sublayers(copied, source, replaced) -> Iterator[tuple]:
+    """A layer and its copy, and their parts two by two, each once."""
+    seen: set[int] = set()
 
+    def pairs(ours, theirs):
+        if id(ours) in replaced or id(ours) in seen:
+            return
+        seen.add(id(ours))
+        yield ours, theirs
+        for parts in zip(parts_of(ours), parts_of(theirs), strict=True):
+            yield from pairs(*parts)
 
-def _own_variables(layer) -> list:
-    seeds = [generator.state for generator in layer._seed_generators]
-    return layer._trainable_variables + layer._non_trainable_variables + seeds
+    yield from pairs(copied, source)

@@ -331,25 +331,3 @@ def test_moments_are_about_the_mean_where_there_is_a_bias():
     found = moments.same().centered()
     moved = rows - rows.mean(0)
     np.testing.assert_allclose(found.own, moved.T @ moved, rtol=1e-3, atol=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        (np.ones((4, 7), "float32"), "`calibration_data` must have the shapes"),
-        (np.full((4, 24), np.nan, "float32"), "must be finite"),
-        (iter([]), "at least one example"),
-        ([np.ones((4, 24)), np.ones((4, 24))], "built as the model's inputs"),
-    ],
-    ids=["shape", "NaN", "nothing", "structure"],
-)
-def test_data_that_does_not_fit_is_refused(data, words):
-    model, _ = deep()
-    with pytest.raises(ValueError, match=words):
-        tk.convert(model, LOW(rank=4), calibration_data=data)
-
-
-def test_data_that_is_none_is_refused():
-    model, _ = deep()
-    with pytest.raises(TypeError, match="iterable of batches"):
-        tk.convert(model, LOW(rank=4), calibration_data=3)

@@ -123,13 +123,13 @@ def test_a_function_is_not_mistaken_for_the_one_keras_has_of_that_name():
     assert copy.layers[0].activation is swish
 
 
-def test_layers_inside_another_are_copied_whole():
-    inner = Doubling(4), layers.TimeDistributed(layers.Dense(4))
-    model = around(*inner, shape=(5, 8))
+def test_layers_inside_another_are_offered():
+    inner = Doubling(4), layers.TimeDistributed(layers.Conv1D(4, 1))
+    model = around(*inner, shape=(5, 3, 8))
     offered = []
     surgery.copy_with(model, offered.append, fill=None)
     kinds = [type(layer).__name__ for layer in offered]
-    assert kinds == ["Doubling", "TimeDistributed"]
+    assert kinds == ["Doubling", "Dense", "TimeDistributed", "Conv1D"]
 
 
 def test_random_layers_go_on_from_the_same_seeds():

@@ -1,0 +1,109 @@
+"""What calibration data may be, and which layers hear of it."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import tensornet_keras as tk
+from tests.nasty_models import NASTY
+from tests.small_models import (
+    assert_same_values,
+    numbers,
+    randomized,
+    values_of,
+)
+
+LOW = tk.formats.LowRank
+
+
+def dense():
+    model = keras.Sequential([keras.Input((24,)), layers.Dense(20)])
+    return randomized(model)
+
+
+class Batches(keras.utils.PyDataset):
+    """A data set of Keras with labels."""
+
+    def __init__(self, x):
+        super().__init__()
+        self.x = x
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return self.x[20 * index : 20 * index + 20], np.zeros(20)
+
+
+def as_tf_data(x):
+    tf = pytest.importorskip("tensorflow")
+    return tf.data.Dataset.from_tensor_slices((x, x[:, 0])).batch(20)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda x: (x[at : at + 20] for at in (0, 20)),
+        lambda x: iter([(x[:20], np.zeros(20)), (x[20:], np.zeros(20))]),
+        Batches,
+        as_tf_data,
+    ],
+    ids=["generator", "with labels", "PyDataset", "tf.data"],
+)
+def test_batches_are_as_good_as_an_array(made):
+    model, x = dense(), numbers(40, 24)
+    small, _ = tk.convert(model, LOW(rank=4), calibration_data=made(x))
+    same, _ = tk.convert(model, LOW(rank=4), calibration_data=x)
+    for ours, theirs in zip(values_of(small), values_of(same), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_any_model_is_calibrated(name):
+    model, data = NASTY[name]()
+    randomized(model)
+    before = values_of(model)
+    small, report = tk.convert(model, LOW(), ratio=0.9, calibration_data=data)
+    assert_same_values(before, values_of(model))
+    assert report.replaced
+    outputs = keras.tree.flatten(small(data))
+    assert all(np.isfinite(np.asarray(each)).all() for each in outputs)
+
+
+def test_layers_in_a_loop_are_decomposed_without_data():
+    model, data = NASTY["time_distributed"]()
+    _, report = tk.convert(
+        randomized(model), LOW(rank=2), calibration_data=data
+    )
+    assert [row.output_error for row in report.replaced] == [None, None]
+
+
+def test_the_multiply_adds_of_a_layer_in_a_loop_count():
+    model, _ = NASTY["time_distributed"]()
+    _, report = tk.convert(
+        randomized(model), LOW(), flops=0.8, min_compression=0
+    )
+    assert report.replaced
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (np.ones((4, 7), "float32"), "`calibration_data` must have the shapes"),
+        (np.full((4, 24), np.nan, "float32"), "must be finite"),
+        (iter([]), "at least one example"),
+        ([np.ones((4, 24)), np.ones((4, 24))], "built as the model's inputs"),
+    ],
+    ids=["shape", "NaN", "nothing", "structure"],
+)
+def test_data_that_does_not_fit_is_refused(data, words):
+    model = dense()
+    with pytest.raises(ValueError, match=words):
+        tk.convert(model, LOW(rank=4), calibration_data=data)
+
+
+def test_data_that_is_none_is_refused():
+    model = dense()
+    with pytest.raises(TypeError, match="iterable of batches"):
+        tk.convert(model, LOW(rank=4), calibration_data=3)
