@@ -1,0 +1,122 @@
+"""Fine-tuning of the CIFAR-10 ResNets: data by epoch, phases, Tucker-2."""
+
+import keras
+import numpy as np
+
+import tensornet_keras as tk
+
+from .datasets import AugmentedBatches
+from .models.resnet_cifar import DEVIATION, MEAN
+
+BATCH = 128
+TEMPERATURE = 3.0
+# The convolutions of 3 x 3 but the first.
+CONVOLUTIONS = r"layer\d\.\d\.conv\d$"
+
+
+class Augmented(AugmentedBatches):
+    """Crops and flips of the pictures of one epoch, or of a part of it.
+
+    Args:
+        data: A data set of CIFAR-10.
+        epoch: Number of the epoch.
+        steps: Batches of an epoch, None for all.
+        seed: Seed of the order and of the augmentation.
+    """
+
+    def __init__(self, data, epoch, steps=None, seed=0):
+        super().__init__(
+            data.x_train,
+            data.y_train,
+            BATCH,
+            mean=255 * np.asarray(MEAN, "float32"),
+            deviation=255 * np.asarray(DEVIATION, "float32"),
+            contrast=(1.0, 1.0),
+            seed=1000 * seed + epoch,
+        )
+        self.steps = steps
+
+    def __len__(self):
+        whole = super().__len__()
+        return whole if self.steps is None else min(self.steps, whole)
+
+
+def by_epoch(data, steps=None, seed=0):
+    """A function from the number of an epoch to its pictures and labels.
+
+    Args:
+        data: A data set of CIFAR-10.
+        steps: Batches of an epoch, None for all.
+        seed: Seed of the order and of the augmentation.
+    """
+    return lambda epoch: Augmented(data, epoch, steps, seed)
+
+
+def rate(peak, steps):
+    """SGD with momentum whose rate falls to zero along a cosine.
+
+    Args:
+        peak: The rate at the start.
+        steps: Steps until it is zero.
+    """
+    schedule = keras.optimizers.schedules.CosineDecay(peak, steps)
+    return keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True)
+
+
+def distilled(epochs, optimizer, label_weight=0.0):
+    """A phase towards the teacher's logits.
+
+    Args:
+        epochs: Passes over the data.
+        optimizer: A Keras optimizer.
+        label_weight: As in `EndToEnd`.
+    """
+    return tk.finetuning.EndToEnd(
+        epochs=epochs,
+        optimizer=optimizer,
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        distillation=keras.distillation.LogitsDistillation(
+            TEMPERATURE, keras.losses.KLDivergence()
+        ),
+        label_weight=label_weight,
+    )
+
+
+def tucker2(model, ratio, is_chosen):
+    """A copy with kernels approximated by TensorLy's plain Tucker-2.
+
+    Every kernel gets the same share of ranks for its inputs and its outputs,
+    as much as keeps to the ratio.
+
+    Args:
+        model: The source model.
+        ratio: Share of each kernel's parameters.
+        is_chosen: Whether the kernel of a layer is one of them.
+
+    Returns:
+        The copy, with dense kernels, and the share that their cores take.
+    """
+    from tensorly.decomposition import partial_tucker
+    from tensorly.tenalg import multi_mode_dot
+
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    before = after = 0
+    for layer in filter(is_chosen, copy.layers):
+        kernel = np.asarray(layer.kernel)
+        *window, inputs, outputs = kernel.shape
+        ranks, size = _ranks(np.prod(window), inputs, outputs, ratio)
+        (core, factors), _ = partial_tucker(kernel, ranks, modes=[2, 3])
+        layer.kernel.assign(multi_mode_dot(core, factors, modes=[2, 3]))
+        before, after = before + kernel.size, after + size
+    return copy, after / before
+
+
+def _ranks(window, inputs, outputs, ratio):
+    """The largest ranks in one proportion, and the size of their cores."""
+    for share in np.linspace(1, 0, 513):
+        ranks = max(1, round(share * inputs)), max(1, round(share * outputs))
+        size = ranks[0] * inputs + ranks[1] * outputs + window * np.prod(ranks)
+        if size <= ratio * window * inputs * outputs:
+            break
+    return ranks, int(size)
