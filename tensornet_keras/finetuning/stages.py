@@ -73,7 +73,7 @@ class Run:
         number = progress.stage
         with stage.frozen(), _bar() as bar:
             saved = self._variables(stage)
-            if self.checkpoints is not None:
+            if self.checkpoints is not None and progress.epoch:
                 self.checkpoints.restore(**saved)
             extra = [_Bar(bar, stage), *self._boards(stage, number)]
             callbacks = keras.callbacks.CallbackList(
@@ -108,7 +108,7 @@ class Run:
         return EpochRow(
             stage.name,
             epoch + 1,
-            {name: float(values[-1]) for name, values in _plain(history)},
+            _logs(history.history),
             time.perf_counter() - start,
             stage.student.count_params(),
         )
@@ -130,12 +130,17 @@ class Run:
         return [_Ranks(stage.student), keras.callbacks.TensorBoard(folder)]
 
 
-def _plain(history):
-    return (
-        (name, values)
-        for name, values in history.history.items()
-        if values and isinstance(values[-1], (int, float))
-    )
+def _logs(history: dict) -> dict[str, float]:
+    """The last loss and metrics; of a distiller's losses the sum once."""
+    return {
+        name: float(values[-1])
+        for name, values in history.items()
+        if values and not _is_said_elsewhere(name)
+    }
+
+
+def _is_said_elsewhere(name: str) -> bool:
+    return name.endswith("total_loss") or name.startswith("rank/")
 
 
 def _bar() -> Bar:

@@ -205,6 +205,9 @@ class _Settling:
                 _after_build(owner, self)
 
     def _put(self, path, old, new) -> None:
+        if old is new:
+            # A shared part that another path has led to.
+            return
         if _is_alike(old, new):
             self.stand_ins[id(new)] = old
             return

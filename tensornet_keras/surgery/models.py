@@ -233,7 +233,7 @@ class _Copies:
                 wanted[path] = self.clones[id(part)] = twin
         for path, part in parts_apart(layer).items():
             if path not in wanted:
-                wanted[path] = self.clones[id(part)] = self._plain(part)
+                wanted[path] = self.of(part)
         composite = Composite(layer, wanted, self.start_from_zeros)
         self.composites.append((composite, layer))
         for path, part in inner:

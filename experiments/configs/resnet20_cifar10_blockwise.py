@@ -1,0 +1,77 @@
+"""Does tuning block by block first beat tuning end to end at equal steps?
+
+ResNet-20 with its 3x3 convolutions but the first at a tenth of their
+parameters, fitted front to back on 512 unlabelled pictures. Half of the steps
+go to the nine blocks, one after the other, to the outputs that the original
+has there, and half to the whole, to its logits; beside it all steps go to the
+whole. No labels. `accuracy` is that of the network as it was.
+
+Paper: Su et al. 2018 (arXiv 1805.10352): up to 5 points for sequential tuning.
+Run: python -m experiments.run resnet20_cifar10_blockwise
+Time: half an hour on two CPU cores shared with other work.
+Got: not yet run in full.
+"""
+
+import keras
+import numpy as np
+
+import tensornet_keras as tk
+
+from ..datasets.weights import fill
+from ..models import normalized, resnet_cifar
+from ..training import accuracy
+from ..tuning import CONVOLUTIONS, by_epoch, distilled, rate
+
+DATA = "cifar10"
+SEEDS = (0,)
+SETTINGS = {
+    "depth": 20,
+    "ratio": 0.1,
+    "examples": 512,
+    "blocks": 9,
+    "steps": 130,
+    "block_rate": 1e-3,
+    "rate": 0.03,
+    "fill": False,
+}
+SMOKE = {"depth": 8, "examples": 16, "blocks": 3, "steps": 1, "fill": True}
+TARGETS = {}
+
+
+def run(data, settings, seed):
+    """Tunes the network in two ways with the same number of steps."""
+    model = resnet_cifar(settings["depth"])
+    name = f"resnet{settings['depth']}_cifar10"
+    fill(model, name, smoke=settings["fill"])
+    x_test = normalized(data.x_test)
+    chosen = np.random.default_rng(seed).permutation(len(data.x_train))
+    examples = normalized(data.x_train[chosen[: settings["examples"]]])
+    small, _ = tk.convert(
+        model,
+        filters=CONVOLUTIONS,
+        ratio=settings["ratio"],
+        calibration_data=examples,
+    )
+    blocks, steps = settings["blocks"], settings["steps"]
+    block = tk.finetuning.Blockwise(
+        1, keras.optimizers.Adam(settings["block_rate"])
+    )
+    feed = by_epoch(data, steps, seed)
+
+    def tuned(start, *phases):
+        return tk.finetune(start, feed, teacher=model, phases=phases)
+
+    def whole(epochs):
+        return distilled(epochs, rate(settings["rate"], epochs * steps))
+
+    by_block = tuned(small, block)
+    made = {
+        "converted": small,
+        "blocks": by_block,
+        "blocks, then end to end": tuned(by_block, whole(blocks)),
+        "end to end alone": tuned(small, whole(2 * blocks)),
+    }
+    metrics = {"accuracy": accuracy(model, x_test, data.y_test)}
+    return metrics | {
+        way: accuracy(each, x_test, data.y_test) for way, each in made.items()
+    }

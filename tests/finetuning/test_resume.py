@@ -1,0 +1,128 @@
+"""A fine-tuning that is killed goes on to the weights of an unbroken one."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import tensornet_keras as tk
+from tests.small_models import (
+    assert_same_values,
+    mlp,
+    numbers,
+    randomized,
+    values_of,
+)
+
+ROOT = Path(__file__).parents[2]
+END = tk.finetuning.EndToEnd
+# Batches before each kill, of six in an epoch: in the second epoch of the
+# block, while trained end to end, and after the conversion in between.
+KILLS = [8, 15, 15]
+
+
+def convolutional():
+    inputs = keras.Input((8, 8, 3))
+    x = inputs
+    for filters in (8, 12):
+        x = layers.Conv2D(filters, 3, padding="same")(x)
+        x = layers.BatchNormalization()(x)
+        x = layers.Dropout(0.2, seed=1)(layers.ReLU()(x))
+    outputs = layers.Dense(6)(layers.Flatten()(x))
+    return randomized(keras.Model(inputs, outputs))
+
+
+def run(*words):
+    command = [sys.executable, "-m", "tests.finetuning.killed"]
+    return subprocess.run(
+        [*command, *map(str, words)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def test_after_kill_9_the_weights_are_those_of_an_unbroken_run(tmp_path):
+    model = tmp_path / "model.keras"
+    convolutional().save(model)
+    whole = run("", model, tmp_path / "whole.keras", 0)
+    assert whole.returncode == 0, whole.stderr.decode()[-2000:]
+    words = tmp_path / "state", model, tmp_path / "broken.keras"
+    for batches in KILLS:
+        killed = run(*words, batches)
+        assert killed.returncode == -signal.SIGKILL
+        assert not (tmp_path / "broken.keras").exists()
+        assert (tmp_path / "state" / "state.npz").exists()
+    assert (tmp_path / "state" / "model-3.keras").exists()
+    ended = run(*words, 0)
+    assert ended.returncode == 0, ended.stderr.decode()[-2000:]
+    one, two = (
+        values_of(keras.saving.load_model(tmp_path / f"{name}.keras"))
+        for name in ("whole", "broken")
+    )
+    assert_same_values(one, two)
+
+
+def tuned(folder, x, **kwargs):
+    teacher = mlp()
+    small, _ = tk.convert(teacher, tk.formats.LowRank(rank=2))
+    phases = kwargs.pop("phases", [END(2)])
+    return tk.finetune(
+        small, x, teacher=teacher, phases=phases, checkpoint=folder, **kwargs
+    )
+
+
+def test_a_run_that_has_ended_gives_its_weights_again(tmp_path):
+    seen = []
+    heard = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append(epoch)
+    )
+    first = tuned(tmp_path, numbers(64, 8), callbacks=[heard])
+    again = tuned(tmp_path, numbers(64, 8), callbacks=[heard])
+    assert seen == [0, 1]
+    assert_same_values(values_of(first), values_of(again))
+
+
+@pytest.mark.parametrize(
+    "other", [{"phases": [END(3)]}, {"batch_size": 8}, {"seed": 1}]
+)
+def test_the_folder_of_another_fine_tuning_is_refused(tmp_path, other):
+    tuned(tmp_path, numbers(64, 8))
+    before = (tmp_path / "state.npz").read_bytes()
+    with pytest.raises(ValueError, match="state of another model"):
+        tuned(tmp_path, numbers(64, 8), **other)
+    assert (tmp_path / "state.npz").read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    place = tmp_path / "file"
+    place.write_text("mine")
+    with pytest.raises((ValueError, FileExistsError), match="file"):
+        tuned(place, numbers(64, 8))
+    assert place.read_text() == "mine"
+
+
+def test_half_precision_weights_come_back(tmp_path):
+    with keras.device("cpu"):
+        inputs = keras.Input((8,))
+        outputs = layers.Dense(8, dtype="bfloat16")(inputs)
+        teacher = randomized(keras.Model(inputs, outputs))
+    small, _ = tk.convert(teacher, tk.formats.LowRank(rank=2))
+    kwargs = {"teacher": teacher, "checkpoint": tmp_path}
+    kwargs["phases"] = [tk.finetuning.Blockwise(1)]
+    first = tk.finetune(small, numbers(32, 8), **kwargs)
+    again = tk.finetune(small, numbers(32, 8), **kwargs)
+    for one, two in zip(first.variables, again.variables, strict=True):
+        ones, twos = (
+            keras.ops.convert_to_numpy(keras.ops.cast(x, "float32"))
+            for x in (one, two)
+        )
+        np.testing.assert_array_equal(ones, twos)
