@@ -1,5 +1,7 @@
 """Fine-tuning of the CIFAR-10 ResNets: data by epoch, phases, Tucker-2."""
 
+import re
+
 import keras
 import numpy as np
 
@@ -82,7 +84,7 @@ def distilled(epochs, optimizer, label_weight=0.0):
     )
 
 
-def tucker2(model, ratio, is_chosen):
+def tucker2(model, ratio):
     """A copy with kernels approximated by TensorLy's plain Tucker-2.
 
     Every kernel gets the same share of ranks for its inputs and its outputs,
@@ -91,32 +93,30 @@ def tucker2(model, ratio, is_chosen):
     Args:
         model: The source model.
         ratio: Share of each kernel's parameters.
-        is_chosen: Whether the kernel of a layer is one of them.
 
     Returns:
-        The copy, with dense kernels, and the share that their cores take.
+        The copy, with dense kernels.
     """
     from tensorly.decomposition import partial_tucker
     from tensorly.tenalg import multi_mode_dot
 
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
-    before = after = 0
-    for layer in filter(is_chosen, copy.layers):
-        kernel = np.asarray(layer.kernel)
-        *window, inputs, outputs = kernel.shape
-        ranks, size = _ranks(np.prod(window), inputs, outputs, ratio)
-        (core, factors), _ = partial_tucker(kernel, ranks, modes=[2, 3])
-        layer.kernel.assign(multi_mode_dot(core, factors, modes=[2, 3]))
-        before, after = before + kernel.size, after + size
-    return copy, after / before
+    for layer in copy.layers:
+        if re.search(CONVOLUTIONS, layer.name):
+            kernel = np.asarray(layer.kernel)
+            *window, inputs, outputs = kernel.shape
+            ranks = _ranks(np.prod(window), inputs, outputs, ratio)
+            (core, factors), _ = partial_tucker(kernel, ranks, modes=[2, 3])
+            layer.kernel.assign(multi_mode_dot(core, factors, modes=[2, 3]))
+    return copy
 
 
 def _ranks(window, inputs, outputs, ratio):
-    """The largest ranks in one proportion, and the size of their cores."""
+    """The largest ranks in one proportion whose cores keep to the ratio."""
     for share in np.linspace(1, 0, 513):
         ranks = max(1, round(share * inputs)), max(1, round(share * outputs))
         size = ranks[0] * inputs + ranks[1] * outputs + window * np.prod(ranks)
         if size <= ratio * window * inputs * outputs:
             break
-    return ranks, int(size)
+    return ranks

@@ -29,6 +29,7 @@ _PACKAGES = (
 _VERBS = {
     "autotune": "tensornet_keras.deployment",
     "calibrate": "tensornet_keras.contraction.calibration",
+    "compare": "tensornet_keras.profiling",
     "convert": "tensornet_keras.conversion",
     "convert_layer": "tensornet_keras.conversion",
     "decompose": "tensornet_keras.decomposition",

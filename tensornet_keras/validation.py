@@ -52,6 +52,19 @@ def positive_integer(value, name: str) -> int:
     return int(value)
 
 
+def non_negative_integer(value, name: str) -> int:
+    """`value` as an int of at least 0.
+
+    Args:
+        value: The value.
+        name: Name of the argument.
+
+    Raises:
+        ValueError: If it is no whole number, or below 0.
+    """
+    return seed(value, name)
+
+
 def positive_integer_or_none(value, name: str) -> int | None:
     """A whole number of 1 or more, or `None` where it is left open.
 

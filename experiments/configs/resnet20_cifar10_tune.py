@@ -12,8 +12,6 @@ Time: an hour on two CPU cores.
 Got: not yet run in full.
 """
 
-import re
-
 import numpy as np
 
 import tensornet_keras as tk
@@ -60,22 +58,17 @@ def run(data, settings, seed):
             ratio=ratio,
             calibration_data=examples,
         )
-        plain, _ = tucker2(model, ratio, _is_chosen)
         phase = distilled(
             settings["epochs"], rate(settings["learning_rate"], steps)
         )
-        tuned = tk.finetune(
-            small, by_epoch(data, seed=seed), teacher=model, phases=[phase]
-        )
-        for way, made in (
-            ("Tucker-2 of TensorLy", plain),
-            ("calibrated", small),
-            ("tuned", tuned),
-        ):
+        feed = by_epoch(data, seed=seed)
+        tuned = tk.finetune(small, feed, teacher=model, phases=[phase])
+        ways = {
+            "Tucker-2 of TensorLy": tucker2(model, ratio),
+            "calibrated": small,
+            "tuned": tuned,
+        }
+        for way, made in ways.items():
             found = accuracy(made, x_test, data.y_test)
             metrics[f"{way}, at {ratio}"] = found
     return metrics
-
-
-def _is_chosen(layer):
-    return re.search(CONVOLUTIONS, layer.name) is not None

@@ -5,11 +5,16 @@ wait for a backend.
 """
 
 import os
-import warnings
-import zipfile
 from importlib import import_module
 
 from tensornet_keras import validation, writing
+from tensornet_keras.cli.inputs import (
+    arrays,
+    loaded,
+    sample,
+    spinning,
+    structured,
+)
 
 _DEMOS = ("tensornet_keras.experiments.demo", "experiments.demo")
 _PIPE_WIDTH = 140  # columns for tables where no terminal says how many
@@ -22,11 +27,11 @@ class UsageError(ValueError):
 def inspect(arguments):
     """Runs `tensornet inspect`."""
     _check_report_place(arguments.json, "--json", arguments)
-    model = _loaded(arguments.model, compile=False)
+    model = loaded(arguments.model, compile=False)
     from tensornet_keras.profiling import profile
 
     result = profile(
-        model, arguments.batch_size, sample=_sample(model, arguments.sample)
+        model, arguments.batch_size, sample=sample(model, arguments.sample)
     )
     paths, remark = _convertible(model)
     if arguments.json is not None:
@@ -40,7 +45,7 @@ def convert(arguments):
     """Runs `tensornet convert`."""
     _check_model_place(arguments)
     format = _format_of(arguments)
-    model = _loaded(arguments.model)
+    model = loaded(arguments.model)
     from tensornet_keras.conversion import convert
 
     small, report = convert(
@@ -50,7 +55,7 @@ def convert(arguments):
         error=arguments.error,
         ratio=arguments.ratio,
         flops=arguments.flops,
-        calibration_data=_sample(model, arguments.calibration, "--calibration"),
+        calibration_data=sample(model, arguments.calibration, "--calibration"),
         min_compression=arguments.min_compression,
     )
     _write_model(small, report, arguments)
@@ -79,10 +84,81 @@ def _format_of(arguments):
     return formats.get(arguments.format, **how)
 
 
+def bench(arguments):
+    """Runs `tensornet bench`."""
+    _check_report_place(arguments.json, "--json", arguments)
+    models = {path: loaded(path, compile=False) for path in arguments.models}
+    from tensornet_keras.profiling import compare
+
+    first = next(iter(models.values()))
+    with spinning("Timing by turns"):
+        found = compare(
+            models,
+            arguments.batch_size,
+            sample=sample(first, arguments.sample),
+        )
+    if arguments.json is not None:
+        writing.json_file(arguments.json, found.to_dict())
+    _print(found.table())
+
+
+def finetune(arguments):
+    """Runs `tensornet finetune`."""
+    _check_model_place(arguments)
+    if not (arguments.epochs or arguments.block_epochs):
+        raise UsageError("--epochs or --block-epochs must be at least 1.")
+    model = loaded(arguments.model)
+    teacher = None
+    if arguments.teacher is not None:
+        teacher = loaded(arguments.teacher, compile=False)
+    data = _training_data(model, arguments.data)
+    from tensornet_keras.finetuning import finetune
+
+    tuned, report = finetune(
+        model,
+        data,
+        teacher=teacher,
+        phases=_phases(arguments),
+        batch_size=arguments.batch_size,
+        checkpoint=arguments.checkpoint,
+        log_dir=arguments.log_dir,
+        return_report=True,
+    )
+    _write_model(tuned, report, arguments)
+
+
+def _phases(arguments):
+    """The phases that the command line names."""
+    import keras
+
+    from tensornet_keras.finetuning import Blockwise, EndToEnd
+
+    optimizer = keras.optimizers.get(arguments.optimizer)
+    if arguments.learning_rate is not None:
+        optimizer.learning_rate = arguments.learning_rate
+    phases = []
+    if arguments.block_epochs:
+        phases.append(Blockwise(arguments.block_epochs, optimizer))
+    if arguments.epochs:
+        phases.append(EndToEnd(arguments.epochs, optimizer, arguments.loss))
+    return phases
+
+
+def _training_data(model, path):
+    """The arrays of a file: inputs, or with labels a pair."""
+    found = arrays(path, "--data")
+    if not isinstance(found, dict):
+        return found
+    y = found.pop("y", None)
+    values = list(found.values())
+    x = values[0] if len(values) == 1 else structured(model, found)
+    return x if y is None else (x, y)
+
+
 def freeze(arguments):
     """Runs `tensornet freeze`."""
     _check_model_place(arguments)
-    model = _loaded(arguments.model)
+    model = loaded(arguments.model)
     from tensornet_keras.deployment import freeze
 
     frozen, report = freeze(
@@ -99,16 +175,16 @@ def freeze(arguments):
 def export(arguments):
     """Runs `tensornet export`."""
     validation.writable_file(arguments.path)
-    model = _loaded(arguments.model, compile=False)
+    model = loaded(arguments.model, compile=False)
     from tensornet_keras.deployment import export
 
-    with _spinning(f"Exporting to {arguments.format}"):
+    with spinning(f"Exporting to {arguments.format}"):
         report = export(
             model,
             arguments.path,
             arguments.format,
             tolerance=arguments.tolerance,
-            sample=_sample(model, arguments.sample),
+            sample=sample(model, arguments.sample),
         )
     _print(str(report))
 
@@ -157,10 +233,23 @@ def _write_model(model, report, arguments):
     with writing.draft(arguments.out) as beside:
         model.save(beside)
         if arguments.report is not None:
-            writing.json_file(arguments.report, report.to_dict())
+            _write_report(report, arguments.report)
     _print(report.table())
     size = os.path.getsize(arguments.out)
     _print(f"{arguments.out}: {size:,} bytes")
+
+
+def _write_report(report, path):
+    """Writes a report, as a page if the file's name ends so."""
+    if not path.endswith(".html"):
+        writing.json_file(path, report.to_dict())
+    elif hasattr(report, "to_html"):
+        report.to_html(path)
+    else:
+        raise UsageError(
+            "--report must not end in .html here. "
+            f"Received: {path!r}. Name a .json file."
+        )
 
 
 def _check_report_place(path, name, arguments):
@@ -191,55 +280,6 @@ def _convertible(model):
         if rules.obstacle(layer) is None
     ]
     return paths, ""
-
-
-def _loaded(path, compile=True):
-    """A model from a file, under a spinner: the backend is loaded too."""
-    if not os.path.isfile(path):
-        raise ValueError(
-            "The model must be a .keras file. "
-            f"Received: model={path!r}, where there is none. "
-            "Pass a path that model.save wrote."
-        )
-    if not zipfile.is_zipfile(path):
-        raise ValueError(
-            "The model must be a .keras file. "
-            f"Received: model={path!r}, which is of another kind. "
-            "Pass a path that model.save wrote."
-        )
-    with _spinning(f"Loading {path}"), warnings.catch_warnings():
-        # A model that was compiled but never trained has no state to load.
-        warnings.filterwarnings("ignore", "Skipping variable loading")
-        import keras
-
-        return keras.models.load_model(path, compile=compile)
-
-
-def _sample(model, path, option="--sample"):
-    """What a file of arrays holds, in the structure that the model takes."""
-    if path is None:
-        return None
-    import numpy as np
-
-    from tensornet_keras.model_inputs import input_specs
-
-    if not os.path.isfile(path):
-        raise ValueError(
-            f"{option} must be a file. Received: {path!r}, where there is "
-            "none. Pass a path that numpy.save or numpy.savez wrote."
-        )
-    loaded = np.load(path)
-    if isinstance(loaded, np.ndarray):
-        return loaded
-    arrays = {name: loaded[name] for name in loaded.files}
-    takes_names = isinstance(input_specs(model, arrays), dict)
-    return arrays if takes_names else list(arrays.values())
-
-
-def _spinning(text):
-    from rich.console import Console
-
-    return Console(stderr=True).status(text)
 
 
 def _print(what):

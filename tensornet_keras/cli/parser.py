@@ -10,6 +10,9 @@ OBJECTIVES = ("latency", "size", "memory")
 
 _EXAMPLES = {
     "batch_size": "32",
+    "batch-size": "32",
+    "block-epochs": "1",
+    "epochs": "2",
     "error": "0.05",
     "flops": "0.3",
     "max_memory": "1000000",
@@ -38,8 +41,10 @@ def parser():
     )
     _add_inspect(verbs)
     _add_convert(verbs)
+    _add_finetune(verbs)
     _add_freeze(verbs)
     _add_export(verbs)
+    _add_bench(verbs)
     demo = verbs.add_parser(
         "demo",
         add_help=False,
@@ -53,13 +58,7 @@ def _add_inspect(verbs):
     inspect = _command(
         verbs, "inspect", "what every layer costs, and which can convert"
     )
-    inspect.add_argument(
-        "--batch-size",
-        type=_checked(int, validation.positive_integer, "batch_size"),
-        default=1,
-        metavar="N",
-        help="examples in the forward pass that is timed (default: 1)",
-    )
+    _add_batch_size(inspect)
     inspect.add_argument("--json", metavar="FILE", help="also write as JSON")
     _add_overwrite(inspect)
     _add_sample(inspect)
@@ -98,7 +97,11 @@ def _add_convert(verbs):
         help="leave a layer dense that would shrink less than X times "
         "(default: 1.0)",
     )
-    convert.add_argument("--report", metavar="FILE", help="write JSON report")
+    convert.add_argument(
+        "--report",
+        metavar="FILE",
+        help="write a report: a page if it ends in .html, else JSON",
+    )
     _add_overwrite(convert)
     convert.set_defaults(run=commands.convert)
 
@@ -136,6 +139,88 @@ def _add_targets(convert):
             metavar="R",
             help=what,
         )
+
+
+def _add_finetune(verbs):
+    finetune = _command(
+        verbs, "finetune", "train further, with labels or the original model"
+    )
+    finetune.add_argument("out", help="the .keras file to write")
+    finetune.add_argument(
+        "--data",
+        required=True,
+        metavar="FILE",
+        help="training examples with a batch axis: .npy, or .npz with the "
+        "inputs and, for labels, y",
+    )
+    finetune.add_argument(
+        "--teacher",
+        metavar="FILE",
+        help="a .keras file: the model whose outputs are to be reached",
+    )
+    _add_training(finetune)
+    finetune.add_argument(
+        "--checkpoint",
+        metavar="FOLDER",
+        help="save after every epoch, and go on from there after a kill",
+    )
+    finetune.add_argument(
+        "--log-dir", metavar="FOLDER", help="write logs for TensorBoard"
+    )
+    finetune.add_argument("--report", metavar="FILE", help="write JSON report")
+    _add_overwrite(finetune)
+    finetune.set_defaults(run=commands.finetune)
+
+
+def _add_training(finetune):
+    """How it is trained, and for how long."""
+    finetune.add_argument(
+        "--loss",
+        help="loss of the labels, by Keras' name; by default that which the "
+        "model was compiled with",
+    )
+    finetune.add_argument(
+        "--optimizer", default="adam", help="by Keras' name (default: adam)"
+    )
+    finetune.add_argument(
+        "--learning-rate",
+        type=float,
+        metavar="R",
+        help="of the optimizer (default: its own)",
+    )
+    for name, what, default in (
+        ("epochs", "passes over the data for the whole model", 1),
+        ("block-epochs", "passes for each block before that", 0),
+        ("batch-size", "examples in a batch", 32),
+    ):
+        finetune.add_argument(
+            f"--{name}",
+            type=_checked(int, validation.non_negative_integer, name),
+            default=default,
+            metavar="N",
+            help=f"{what} (default: {default})",
+        )
+
+
+def _add_bench(verbs):
+    summary = "size and latency of several models, timed by turns"
+    bench = verbs.add_parser("bench", help=summary, description=summary)
+    bench.add_argument("models", nargs="+", help=".keras files")
+    _add_batch_size(bench)
+    bench.add_argument("--json", metavar="FILE", help="also write as JSON")
+    _add_overwrite(bench)
+    _add_sample(bench)
+    bench.set_defaults(run=commands.bench)
+
+
+def _add_batch_size(command):
+    command.add_argument(
+        "--batch-size",
+        type=_checked(int, validation.positive_integer, "batch_size"),
+        default=1,
+        metavar="N",
+        help="examples in the forward pass that is timed (default: 1)",
+    )
 
 
 def _add_freeze(verbs):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 from tensornet_keras import formats, surgery, validation
 from tensornet_keras.conversion import rules
 from tensornet_keras.conversion.calibration import Calibration
+from tensornet_keras.conversion.details import details_of
 from tensornet_keras.conversion.factorization import (
     Factorization,
     factorize,
@@ -148,6 +150,7 @@ def convert(
         tuple(_row(layer, became[id(layer)]) for layer in layers),
         model.count_params(),
         small.count_params(),
+        functools.partial(details_of, model, small),
     )
     return small, report
 

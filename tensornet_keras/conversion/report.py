@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import rich.box
 import rich.console
 import rich.table
 from rich.markup import escape
 
-from tensornet_keras import reporting, surgery
+from tensornet_keras import reporting, surgery, validation, writing
+from tensornet_keras.conversion.details import Details
+from tensornet_keras.conversion.drawing import drawn
+from tensornet_keras.conversion.page import page
 from tensornet_keras.formats import Format
+from tensornet_keras.profiling import compare
 
 REPLACED = "replaced"
 KEPT = "kept"
@@ -121,12 +126,17 @@ class Report(reporting.Report):
         rows: One entry per layer, in graph order.
         params_before: Parameters of the whole source model.
         params_after: Parameters of the whole converted model.
+        find_details: A function that finds spectra and plans by path, or
+            `None`.
     """
 
     model: str
     rows: tuple[LayerRow, ...]
     params_before: int
     params_after: int
+    find_details: Callable[[], Mapping[str, Details]] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     @property
     def compression(self) -> float:
@@ -165,6 +175,62 @@ class Report(reporting.Report):
             f"{self.compression:.2f}",
         )
         return table
+
+    def to_html(
+        self,
+        path=None,
+        *,
+        models: Mapping[str, object] | None = None,
+        evaluate: Callable[[object], float | Mapping[str, float]] | None = None,
+        batch_size: int = 1,
+        sample=None,
+    ) -> str:
+        """The report as one page that works offline: tables, bars, spectra.
+
+        Spectra are those of the source's kernels as they are when this is
+        called.
+
+        Args:
+            path: Where to write it too; a file that is there is replaced.
+                `None` writes nothing.
+            models: Models by name to compare, such as the source, the
+                converted and the tuned one: size, time and scores.
+            evaluate: A function from a model to a score, or to scores by
+                name, for the comparison.
+            batch_size: Examples in the forward pass that is timed.
+            sample: Inputs to time, where a model leaves sizes open.
+
+        Returns:
+            The HTML.
+
+        Raises:
+            ValueError: If the folder is missing or cannot be written.
+        """
+        if path is not None:
+            path = validation.writable_file(path, overwrite=True)
+        details = {} if self.find_details is None else self.find_details()
+        comparison = None
+        if models:
+            comparison = compare(
+                models, batch_size, evaluate=evaluate, sample=sample
+            )
+        text = page(self, details, comparison)
+        if path is not None:
+            draft = writing.draft(path)
+            with draft as beside, open(beside, "w", encoding="utf-8") as file:
+                file.write(text)
+        return text
+
+    def plot(self):
+        """Parameters before and after and the errors of replaced layers.
+
+        Returns:
+            A `matplotlib` figure.
+
+        Raises:
+            ImportError: If matplotlib is not installed.
+        """
+        return drawn(self)
 
     def to_dict(self) -> dict:
         """The report as plain data."""

@@ -42,6 +42,7 @@ class BlockTrainer(keras.Model):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
+        """What the block misses of the teacher's outputs, relative."""
         targets = keras.tree.flatten(self.target(x, training=False))
         found = keras.tree.flatten(y_pred)
         return sum(

@@ -15,7 +15,7 @@ from rich.table import Table
 from tensornet_keras import model_inputs, reporting, validation
 from tensornet_keras.profiling import multiply_adds
 from tensornet_keras.profiling.calls import recorded
-from tensornet_keras.profiling.timing import median_seconds
+from tensornet_keras.profiling.timing import median_seconds, model_seconds
 
 _UNKNOWN = "–"
 
@@ -167,7 +167,7 @@ def profile(model, batch_size=1, *, sample=None) -> Profile:
         model=model.name,
         batch_size=len(keras.tree.flatten(inputs)[0]),
         rows=tuple(_row(recording) for recording in recordings),
-        model_seconds=_model_seconds(model, inputs),
+        model_seconds=model_seconds(model, inputs),
     )
 
 
@@ -190,7 +190,7 @@ def _row(recording):
         kind=type(layer).__name__,
         output_shape=calls[0].output_shape if calls else None,
         params=sum(math.prod(w.shape) for w in recording.weights),
-        bytes=sum(_bytes(weight) for weight in recording.weights),
+        bytes=sum(bytes_of(weight) for weight in recording.weights),
         calls=len(calls),
         multiply_adds=_multiply_adds(layer, calls) if innermost else None,
         seconds=_seconds(layer, calls) if innermost else None,
@@ -235,16 +235,12 @@ def _again(layer, call):
     return function
 
 
-def _model_seconds(model, inputs):
-    def function(*tensors):
-        given = keras.tree.pack_sequence_as(inputs, tensors)
-        return model(given, training=False)
+def bytes_of(weight):
+    """Whole bytes of a weight; the bits stand in the type's name.
 
-    return median_seconds(function, keras.tree.flatten(inputs))
-
-
-def _bytes(weight):
-    """Whole bytes of a weight; the bits stand in the type's name."""
+    Args:
+        weight: A Keras variable.
+    """
     name = keras.backend.standardize_dtype(weight.dtype)
     bits = re.search(r"\d+", name)  # none in "bool", which takes a byte
     return math.ceil(

@@ -1,0 +1,65 @@
+"""What the command line reads: models and arrays, from files."""
+
+import os
+import warnings
+import zipfile
+
+
+def loaded(path, compile=True):
+    """A model from a file, under a spinner: the backend is loaded too."""
+    if not os.path.isfile(path):
+        raise ValueError(
+            "The model must be a .keras file. "
+            f"Received: model={path!r}, where there is none. "
+            "Pass a path that model.save wrote."
+        )
+    if not zipfile.is_zipfile(path):
+        raise ValueError(
+            "The model must be a .keras file. "
+            f"Received: model={path!r}, which is of another kind. "
+            "Pass a path that model.save wrote."
+        )
+    with spinning(f"Loading {path}"), warnings.catch_warnings():
+        # A model that was compiled but never trained has no state to load.
+        warnings.filterwarnings("ignore", "Skipping variable loading")
+        import keras
+
+        return keras.models.load_model(path, compile=compile)
+
+
+def sample(model, path, option="--sample"):
+    """What a file of arrays holds, in the structure that the model takes."""
+    if path is None:
+        return None
+    found = arrays(path, option)
+    return structured(model, found) if isinstance(found, dict) else found
+
+
+def arrays(path, option):
+    """What a file holds: an array, or a dict of arrays."""
+    import numpy as np
+
+    if not os.path.isfile(path):
+        raise ValueError(
+            f"{option} must be a file. Received: {path!r}, where there is "
+            "none. Pass a path that numpy.save or numpy.savez wrote."
+        )
+    found = np.load(path)
+    if isinstance(found, np.ndarray):
+        return found
+    return {name: found[name] for name in found.files}
+
+
+def structured(model, by_name):
+    """Arrays by name in the structure that the model takes."""
+    from tensornet_keras.model_inputs import input_specs
+
+    takes_names = isinstance(input_specs(model, by_name), dict)
+    return by_name if takes_names else list(by_name.values())
+
+
+def spinning(text):
+    """A spinner on standard error with a text beside it."""
+    from rich.console import Console
+
+    return Console(stderr=True).status(text)

@@ -1,0 +1,105 @@
+"""The commands `finetune` and `bench`, and the page of `convert`."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import tensornet_keras as tk
+from tensornet_keras import cli
+from tests.small_models import numbers, values_of
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def models(folder):
+    model = keras.Sequential(
+        [
+            keras.Input((32,)),
+            layers.Dense(24, activation="relu", name="wide"),
+            layers.Dense(3, name="head"),
+        ],
+        name="net",
+    )
+    small, _ = tk.convert(model, tk.formats.LowRank(rank=4), filters="wide")
+    model.save("big.keras")
+    small.save("small.keras")
+    np.savez("data.npz", x=numbers(64, 32), y=numbers(64, 3))
+    np.save("x.npy", numbers(64, 32))
+    return model, small
+
+
+def run(*words):
+    return cli.main([str(word) for word in words])
+
+
+def code_of(*words):
+    """The exit code, of a wrong usage too."""
+    try:
+        return run(*words)
+    except SystemExit as error:
+        return error.code
+
+
+def test_tuned_towards_the_original_by_blocks_and_as_a_whole(models, folder):
+    words = ["finetune", "small.keras", "out.keras", "--data", "x.npy"]
+    words += ["--teacher", "big.keras", "--block-epochs", 2, "--epochs", 1]
+    words += ["--checkpoint", "state", "--report", "r.json"]
+    assert run(*words, "--learning-rate", 0.01) == 0
+    rows = json.loads((folder / "r.json").read_text())["epochs"]
+    assert [row["stage"][:5] for row in rows] == ["block", "block", "end t"]
+    tuned = keras.saving.load_model("out.keras")
+    _, small = models
+    assert tuned.count_params() == small.count_params()
+    changed = zip(values_of(tuned), values_of(small), strict=True)
+    assert any(not np.array_equal(*pair) for pair in changed)
+    assert (folder / "state" / "state.npz").exists()
+
+
+def test_tuned_with_labels(models):
+    words = ["finetune", "small.keras", "out.keras", "--data", "data.npz"]
+    assert run(*words, "--loss", "mse", "--optimizer", "sgd") == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data", "none.npy"], "--data must be a file"),
+        (["--data", "x.npy"], "needs labels or a teacher"),
+        (["--data", "x.npy", "--epochs", 0], "must be at least 1"),
+        (["--data", "data.npz"], "needs a loss for the labels"),
+    ],
+)
+def test_what_cannot_be_trained_is_said(models, folder, words, message, capsys):
+    assert code_of("finetune", "small.keras", "out.keras", *words) in (1, 2)
+    assert message in capsys.readouterr().err
+    assert not (folder / "out.keras").exists()
+
+
+def test_models_are_timed_by_turns(models, folder, capsys):
+    words = ["big.keras", "small.keras", "--batch-size", 2, "--json", "b.json"]
+    assert run("bench", *words) == 0
+    assert "small.keras" in capsys.readouterr().out
+    found = json.loads((folder / "b.json").read_text())
+    assert found["batch_size"] == 2
+    assert [x["name"] for x in found["versions"]] == words[:2]
+
+
+def test_a_page_in_place_of_json(models, folder):
+    words = ["convert", "big.keras", "out.keras", "--ratio", 0.8]
+    assert run(*words, "--report", "page.html") == 0
+    assert (folder / "page.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_a_page_of_what_has_none_is_refused(models, folder, capsys):
+    words = ["freeze", "small.keras", "out.keras", "--report", "page.html"]
+    assert code_of(*words, "--no-measure") == 2
+    assert "--report must not end in .html" in capsys.readouterr().err
+    assert not (folder / "out.keras").exists()
