@@ -55,6 +55,7 @@ def convert(arguments):
         error=arguments.error,
         ratio=arguments.ratio,
         flops=arguments.flops,
+        latency=arguments.latency,
         calibration_data=sample(model, arguments.calibration, "--calibration"),
         min_compression=arguments.min_compression,
     )

@@ -15,6 +15,7 @@ _EXAMPLES = {
     "epochs": "2",
     "error": "0.05",
     "flops": "0.3",
+    "latency": "0.5",
     "max_memory": "1000000",
     "min_compression": "2",
     "rank": "8, or one per bond as 4,8,4, or a share as 0.1",
@@ -74,7 +75,7 @@ def _add_convert(verbs):
         "--format",
         default="auto",
         help="format of the weights, such as tt (default: auto, which goes "
-        "with --error, --ratio or --flops)",
+        "with --error or a budget)",
     )
     _add_targets(convert)
     convert.add_argument(
@@ -132,6 +133,7 @@ def _add_targets(convert):
     for name, what in (
         ("ratio", "share of all kernels' numbers to keep, as 0.3"),
         ("flops", "share of their multiply-adds to keep, as 0.3"),
+        ("latency", "share of the model's time to keep, frozen, as 0.5"),
     ):
         target.add_argument(
             f"--{name}",

@@ -92,21 +92,44 @@ def within_budget(
     Raises:
         ValueError: If nothing keeps to the budget; it names the least share.
     """
+    try:
+        return allocated(layers, options, share, cost_of)
+    except BudgetTooSmall as problem:
+        least = problem.least / sum(cost_of(layer, None) for layer in layers)
+        raise ValueError(
+            f"`{name}` must be at least {least:.4g}, the smallest that the "
+            f"selected layers reach. Received: {name}={share}. Raise it, "
+            "select more layers, or allow other formats."
+        ) from problem
+
+
+def allocated(
+    layers: Sequence,
+    options: Sequence[Options],
+    share: float,
+    cost_of: CostOf,
+) -> list[tuple[Format, ...] | None]:
+    """The formats of all layers within a share of what they cost dense.
+
+    Args:
+        layers: The layers that can be factorized.
+        options: What `options_of` returned for each.
+        share: What the layers may cost together, of what they cost dense.
+        cost_of: What a layer costs.
+
+    Returns:
+        For every layer the bound format of each kernel, or `None` to keep it.
+
+    Raises:
+        BudgetTooSmall: If nothing keeps to the share.
+    """
     dense = [cost_of(layer, None) for layer in layers]
     choices = [
         [Option(whole, 0.0, None)]
         + [Option(cost_of(layer, bound), loss, bound) for loss, bound in own]
         for layer, whole, own in zip(layers, dense, options, strict=True)
     ]
-    try:
-        chosen = allocate(choices, share * sum(dense))
-    except BudgetTooSmall as problem:
-        least = problem.least / sum(dense)
-        raise ValueError(
-            f"`{name}` must be at least {least:.4g}, the smallest that the "
-            f"selected layers reach. Received: {name}={share}. Raise it, "
-            "select more layers, or allow other formats."
-        ) from problem
+    chosen = allocate(choices, share * sum(dense))
     return [option.choice for option in chosen]
 
 

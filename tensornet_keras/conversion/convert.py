@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from tensornet_keras import formats, surgery, validation
 from tensornet_keras.conversion import rules
@@ -13,7 +13,8 @@ from tensornet_keras.conversion.factorization import (
     Factorization,
     factorize,
 )
-from tensornet_keras.conversion.outcomes import Job, outcomes
+from tensornet_keras.conversion.job import Job
+from tensornet_keras.conversion.outcomes import outcomes
 from tensornet_keras.conversion.progress import ConversionProgress
 from tensornet_keras.conversion.report import LayerRow, Report
 from tensornet_keras.conversion.selection import (
@@ -38,7 +39,10 @@ def convert(
     error: float | None = None,
     ratio: float | None = None,
     flops: float | None = None,
+    latency: float | None = None,
     calibration_data=None,
+    evaluate: Callable[[object], float] | None = None,
+    sample=None,
     overrides: Mapping[str, Format | str | dict | None] | None = None,
     min_compression: float = 1.0,
     search_modes: bool = False,
@@ -77,6 +81,9 @@ def convert(
             the kernels add up to the least, by their singular values.
         flops: The same for the multiply-adds of one example, by the plans of
             the layers.
+        latency: The time that the whole model takes when it is frozen, over
+            that of the source, in (0, 1]: predicted for each layer, measured
+            for all together on this machine, and corrected until it is met.
         calibration_data: Examples without labels, a few hundred of them: an
             array or arrays as the model takes them, or an iterable of batches
             (`tf.data`, a generator, a `PyDataset`), whose labels are left
@@ -86,6 +93,13 @@ def convert(
             of a layer's outputs, and a budget weighs what reaches the outputs
             of the model. Layers whose inputs are not products (embeddings,
             loops, stacks of kernels, groups) are decomposed without data.
+        evaluate: A function from a model to its score, larger for better, to
+            weigh layers within a budget by the score that the model loses
+            when one of them is approximated, in place of their errors. It is
+            called a few times for every layer, on a copy of the model; the
+            report has the table.
+        sample: Inputs to time for `latency`, as the model takes them; `None`
+            for one example that is drawn.
         overrides: Regular expressions, searched for in `layer.path`, and the
             formats of the layers they find, in place of `format`; `None`
             keeps a layer. One with a rank keeps it whatever the target. The
@@ -121,7 +135,8 @@ def convert(
     (490625, 4585)
     """
     surgery.check_model(model)
-    target = Target(error, ratio, flops)
+    target = Target(error, ratio, flops, latency)
+    _check_evaluate(evaluate, target)
     wish = Wish(format, overrides, target)
     validation.non_negative(min_compression, "min_compression")
     layers = list(surgery.leaf_layers(model))
@@ -133,12 +148,21 @@ def convert(
     )
     tied = surgery.tied_layers(model)
     job = Job(
-        model, wish, min_compression, search_modes, seed, calibration, tied
+        model,
+        wish,
+        min_compression,
+        search_modes,
+        seed,
+        calibration,
+        tied,
+        evaluate,
+        sample,
     )
     became = dict.fromkeys(map(id, layers), "filter")
     concerned = [layer for layer in chosen if job.obstacle(layer) is None]
     with ConversionProgress(concerned, job.rounds) as progress:
-        became |= outcomes(job, chosen, progress)
+        found, spent = outcomes(job, chosen, progress)
+    became |= found
     found = {
         key: outcome
         for key, outcome in became.items()
@@ -151,6 +175,8 @@ def convert(
         model.count_params(),
         small.count_params(),
         functools.partial(details_of, model, small),
+        spent.sensitivity,
+        spent.latency,
     )
     return small, report
 
@@ -248,6 +274,21 @@ def densify(model):
         return None
 
     return surgery.copy_with(model, twin_of, twins.fill_dense)
+
+
+def _check_evaluate(evaluate, target: Target) -> None:
+    if evaluate is None:
+        return
+    if not callable(evaluate):
+        raise TypeError(
+            "`evaluate` must be a function from a model to its score. "
+            f"Received: evaluate={evaluate!r}."
+        )
+    if target.budget is None:
+        raise ValueError(
+            "`evaluate` weighs the layers of a budget. "
+            f"Received: {target}. Pass ratio=, flops= or latency= too."
+        )
 
 
 def _row(layer, outcome: Factorization | str) -> LayerRow:

@@ -44,7 +44,7 @@ def flops_of(model) -> Callable[[object, tuple[Format, ...] | None], float]:
         own = shapes.get(id(layer), [])
         if not own:
             return 0.0
-        counted = layer if bound is None else _built_twin(layer, bound)
+        counted = layer if bound is None else built_twin(layer, bound)
         return float(sum(multiply_adds.count(counted, *each) for each in own))
 
     return cost
@@ -68,10 +68,16 @@ def _one_batch(shape: tuple) -> tuple:
     return (shape[0] * shape[1], *shape[2:])
 
 
-def _built_twin(layer, bound: tuple[Format, ...]):
-    """The twin of a layer, with zeros for its cores."""
+def built_twin(layer, bound: tuple[Format, ...], shape=None):
+    """The twin of a layer, with zeros for its cores.
+
+    Args:
+        layer: A built layer that has a twin.
+        bound: The bound format of each of its kernels.
+        shape: Shape of its input; `None` for that it was built with.
+    """
     twin = rules.twin(layer, bound)
     with without_drawing(), starting_from_zeros() as start_from_zeros:
         start_from_zeros(twin)
-        twin.build(twins.built_shape(layer))
+        twin.build(shape or twins.built_shape(layer))
     return twin

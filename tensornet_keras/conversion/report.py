@@ -15,6 +15,7 @@ from tensornet_keras import reporting, surgery, validation, writing
 from tensornet_keras.conversion.details import Details
 from tensornet_keras.conversion.drawing import drawn
 from tensornet_keras.conversion.page import page
+from tensornet_keras.conversion.sensitivity import Sensitivity
 from tensornet_keras.formats import Format
 from tensornet_keras.profiling import compare
 
@@ -128,6 +129,10 @@ class Report(reporting.Report):
         params_after: Parameters of the whole converted model.
         find_details: A function that finds spectra and plans by path, or
             `None`.
+        sensitivity: The scores by which layers were weighed; `None` without
+            `evaluate`.
+        latency: Time of the frozen model over that of the source, as it was
+            measured; `None` without `latency`.
     """
 
     model: str
@@ -137,6 +142,8 @@ class Report(reporting.Report):
     find_details: Callable[[], Mapping[str, Details]] | None = field(
         default=None, repr=False, compare=False
     )
+    sensitivity: Sensitivity | None = None
+    latency: float | None = None
 
     @property
     def compression(self) -> float:
@@ -240,6 +247,10 @@ class Report(reporting.Report):
             "params_after": self.params_after,
             "compression": self.compression,
             "layers": [dataclasses.asdict(row) for row in self.rows],
+            "sensitivity": (
+                None if self.sensitivity is None else self.sensitivity.to_dict()
+            ),
+            "latency": self.latency,
         }
 
 

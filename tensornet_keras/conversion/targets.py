@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tensornet_keras import validation
 
-BUDGETS = ("ratio", "flops")
+BUDGETS = ("ratio", "flops", "latency")
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Target:
         ratio: Kernel parameters of the selected layers, after over before,
             in (0, 1].
         flops: Their multiply-adds, likewise.
+        latency: Time of the whole model, frozen, over that of the original.
 
     Raises:
         ValueError: If several are given, or one is out of range.
@@ -27,6 +28,7 @@ class Target:
     error: float | None = None
     ratio: float | None = None
     flops: float | None = None
+    latency: float | None = None
 
     def __post_init__(self):
         given = {k: v for k, v in vars(self).items() if v is not None}

@@ -193,7 +193,7 @@ def _row(recording):
         bytes=sum(bytes_of(weight) for weight in recording.weights),
         calls=len(calls),
         multiply_adds=_multiply_adds(layer, calls) if innermost else None,
-        seconds=_seconds(layer, calls) if innermost else None,
+        seconds=layer_seconds(layer, calls) if innermost else None,
     )
 
 
@@ -205,8 +205,16 @@ def _multiply_adds(layer, calls):
     return None if None in counts else sum(counts)
 
 
-def _seconds(layer, calls):
-    """The sum over the calls; calls on the same shapes are timed once."""
+def layer_seconds(layer, calls):
+    """The time of a layer's calls; those on the same shapes are timed once.
+
+    Args:
+        layer: A layer that was recorded.
+        calls: Its calls.
+
+    Returns:
+        Seconds, `None` if the calls cannot be made again.
+    """
     if not all(call.repeatable for call in calls):
         return None
     timed = {}

@@ -92,6 +92,12 @@ def test_models_are_timed_by_turns(models, folder, capsys):
     assert [x["name"] for x in found["versions"]] == words[:2]
 
 
+def test_a_budget_of_time(models, folder):
+    words = ["convert", "big.keras", "out.keras", "--latency", 1.0]
+    assert run(*words, "--report", "r.json") == 0
+    assert json.loads((folder / "r.json").read_text())["latency"] <= 1.0
+
+
 def test_a_page_in_place_of_json(models, folder):
     words = ["convert", "big.keras", "out.keras", "--ratio", 0.8]
     assert run(*words, "--report", "page.html") == 0

@@ -1,0 +1,78 @@
+"""A budget of time: predicted for layers, measured for the whole."""
+
+import keras
+import pytest
+from keras import layers
+
+import tensornet_keras as tk
+from tensornet_keras.conversion import latency
+from tests.small_models import (
+    assert_same_values,
+    numbers,
+    randomized,
+    values_of,
+)
+
+LOW = tk.formats.LowRank
+
+
+def wide():
+    return randomized(
+        keras.Sequential(
+            [
+                keras.Input((256,)),
+                layers.Dense(2048, activation="relu", name="one"),
+                layers.Dense(2048, activation="relu", name="two"),
+                layers.Dense(8, name="head"),
+            ]
+        )
+    )
+
+
+def clock(monkeypatch, times):
+    """Measured shares of the original's time, one after another."""
+    left = iter(times)
+    monkeypatch.setattr(
+        latency.Latency, "_measured", lambda *_: next(left, times[-1])
+    )
+
+
+def test_the_whole_is_measured_and_the_report_says_it():
+    _, report = tk.convert(wide(), LOW(), latency=0.6)
+    assert 0 < report.latency <= 0.6
+    assert report.replaced
+    assert report.to_dict()["latency"] == report.latency
+
+
+def test_a_budget_that_was_missed_is_corrected(monkeypatch):
+    clock(monkeypatch, [0.5])
+    _, first = tk.convert(wide(), LOW(), latency=0.8)
+    clock(monkeypatch, [0.95, 0.7])
+    _, second = tk.convert(wide(), LOW(), latency=0.8)
+    assert second.latency == 0.7
+    assert second.params_after < first.params_after
+
+
+def test_what_nothing_reaches_names_the_least(monkeypatch):
+    model = wide()
+    before = values_of(model)
+    clock(monkeypatch, [0.9, 0.8, 0.7, 0.6, 0.5, 0.42])
+    with pytest.raises(ValueError, match=r"at least 0\.\d+, the least that"):
+        tk.convert(model, LOW(), latency=0.01)
+    assert_same_values(before, values_of(model))
+
+
+def test_open_sizes_are_timed_on_a_sample():
+    inputs = keras.Input((None, 256))
+    outputs = layers.Dense(2048)(layers.Dense(2048)(inputs))
+    model = randomized(keras.Model(inputs, outputs))
+    sample = numbers(1, 16, 256)
+    _, report = tk.convert(model, LOW(), latency=0.9, sample=sample)
+    assert report.latency <= 0.9
+    with pytest.raises(ValueError, match="Pass sample="):
+        tk.convert(model, LOW(), latency=0.9)
+
+
+def test_targets_exclude_each_other():
+    with pytest.raises(ValueError, match="ratio=0.5, latency=0.5"):
+        tk.convert(wide(), LOW(), ratio=0.5, latency=0.5)
