@@ -86,6 +86,8 @@ def _outcome(layer, threshold: float) -> Factorization | str:
         layer
     ):
         return "kind"
+    if layer.quantization_mode is not None:
+        return "quantized"
     kernels = twins.factorized_kernels(layer)
     if not all(
         np.isfinite(core).all()

@@ -63,7 +63,7 @@ def obstacle(layer) -> str | None:
         layer: A layer of a model.
     """
     if type(layer) in _KNOWN:
-        return None
+        return None if layer.quantization_mode is None else "quantized"
     if isinstance(layer, layers.MPSLayer):
         return "no step among its weights alone"
     if isinstance(layer, _KNOWN):

@@ -56,20 +56,3 @@ def trainable_format(identifier) -> formats.Format:
             "share of the dense parameters)."
         )
     return format
-
-
-def refuse_quantized(policy) -> None:
-    """Raises an error for a quantized dtype policy.
-
-    Args:
-        policy: The dtype policy of a layer.
-
-    Raises:
-        ValueError: If it is quantized.
-    """
-    if policy.quantization_mode is not None:
-        raise ValueError(
-            "A factorized layer cannot run under a quantized dtype "
-            f"policy. Received: dtype={policy.name!r}. "
-            "Use a float policy, and quantize on export."
-        )

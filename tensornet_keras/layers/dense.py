@@ -30,7 +30,7 @@ class FactorizedDense(FactorizedLayer):
             `name`, `dtype`, `trainable`), and of `FactorizedLayer`, such as
             `planning_batch`, the batch size to plan for, and `max_memory`,
             the most bytes that a plan may take. The regularizer acts on each
-            core. A `kernel_constraint`, LoRA and quantization are refused.
+            core. A `kernel_constraint` and LoRA are refused.
 
     Input shape:
         `(batch, ..., input_size)`.

@@ -38,8 +38,8 @@ class FactorizedEinsumDense(FactorizedLayer):
         **kwargs: The other arguments of `keras.layers.EinsumDense`
             (`kernel_initializer`, `bias_initializer`, `kernel_regularizer`,
             `bias_regularizer`, `bias_constraint`, `name`, `dtype`,
-            `trainable`) and of `FactorizedLayer`. A `kernel_constraint`,
-            LoRA and quantization are refused.
+            `trainable`) and of `FactorizedLayer`. A `kernel_constraint`
+            and LoRA are refused.
 
     Input shape:
         As the equation says; every axis of the kernel must be known.

@@ -62,8 +62,7 @@ class FactorizedEmbedding(FactorizedLayer):
             `rank_penalty`, `scale_learning_rates` and `recompute` as in
             `FactorizedLayer`, and the arguments of `keras.layers.Layer`
             (`name`, `dtype`, `trainable`, `activity_regularizer`). An
-            `embeddings_constraint`, `weights`, LoRA and quantization are
-            refused.
+            `embeddings_constraint`, `weights` and LoRA are refused.
 
     Input shape:
         Ids of any shape, `(batch, ...)`.

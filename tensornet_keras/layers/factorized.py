@@ -24,23 +24,15 @@ from tensornet_keras.contraction.execute import dense_kernel, execute
 from tensornet_keras.layers import planning
 from tensornet_keras.layers.arguments import (
     refuse,
-    refuse_quantized,
     trainable_format,
 )
-from tensornet_keras.layers.initializers import (
-    check_initializer,
-    holding,
-    initial_cores,
-)
-from tensornet_keras.layers.switches import (
-    CoreRegularizer,
-    drop_bonds,
-    learning_rate_scales,
-)
+from tensornet_keras.layers.core_holder import CoreHolder
+from tensornet_keras.layers.initializers import check_initializer
+from tensornet_keras.layers.switches import drop_bonds
 from tensornet_keras.network import TensorNetwork
 
 
-class FactorizedLayer(keras.layers.Layer):
+class FactorizedLayer(CoreHolder):
     """Base class of the layers whose kernel is a network of cores.
 
     Abstract: use `FactorizedDense`, `FactorizedConv2D` and their kin.
@@ -109,7 +101,6 @@ class FactorizedLayer(keras.layers.Layer):
     ):
         refuse(kwargs)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        refuse_quantized(self.dtype_policy)
         self.format = trainable_format(format)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
@@ -139,56 +130,12 @@ class FactorizedLayer(keras.layers.Layer):
         )
         self.input_spec = keras.layers.InputSpec(min_ndim=2)
         self.bias = None
-        self._cores = []
-        self._scales = ()
         self._built_shape = None
-
-    @property
-    def core_variables(self) -> list:
-        """The variables that hold the cores, in the network's order."""
-        return list(self._cores)
-
-    @property
-    def cores(self) -> list:
-        """The cores in the network's order.
-
-        They are the variables themselves, or with `scale_learning_rates`
-        tensors: each variable times its factor.
-        """
-        if not self.scale_learning_rates:
-            return self.core_variables
-        return [
-            scale * ops.convert_to_tensor(core)
-            for core, scale in zip(self._cores, self._scales, strict=True)
-        ]
 
     @property
     def built_shape(self) -> tuple[int | None, ...] | None:
         """The input shape that the layer was built with, `None` before."""
         return self._built_shape
-
-    def set_cores(self, cores) -> None:
-        """Gives the layer these cores.
-
-        Args:
-            cores: One array per core, in the shapes of
-                `format.core_shapes`.
-
-        Raises:
-            ValueError: If the layer is not built, or a shape is another.
-        """
-        shapes = [tuple(core.shape) for core in cores]
-        if not self.built or shapes != list(self.format.core_shapes):
-            raise ValueError(
-                "A built layer takes the cores of its format, of shapes "
-                f"{[tuple(core.shape) for core in self._cores]}. "
-                f"Received: cores of shapes {shapes}. "
-                "Build the layer first and pass one array per core."
-            )
-        for variable, core, scale in zip(
-            self._cores, cores, self._scales, strict=True
-        ):
-            variable.assign(core if scale == 1.0 else core / scale)
 
     @property
     def kernel(self):
@@ -264,12 +211,6 @@ class FactorizedLayer(keras.layers.Layer):
             )
         return cores
 
-    def _regularizer_of(self, number: int):
-        """What penalizes a core, once however often the layer is called."""
-        if not self.rank_penalty and self._scales[number] == 1.0:
-            return self.kernel_regularizer
-        return CoreRegularizer(self, number)
-
     def _network(self) -> TensorNetwork:
         """The network with its legs of the kinds that the layer has."""
         return self.format.network
@@ -284,27 +225,6 @@ class FactorizedLayer(keras.layers.Layer):
     def _checked_shape(self, shape) -> tuple[int | None, ...]:
         """A shape that the layer takes, or an error."""
         return planning.checked_shape(self, shape, self._built_shape)
-
-    def _add_cores(self, input_dims, output_dims, window=()) -> None:
-        """Binds the format and adds one variable per core."""
-        self.format = self.format.bind(input_dims, output_dims, window)
-        network = self._network()
-        arrays = initial_cores(network, self.kernel_initializer)
-        self._scales = (
-            learning_rate_scales(network)
-            if self.scale_learning_rates
-            else (1.0,) * len(arrays)
-        )
-        self._cores = [
-            self.add_weight(
-                name=f"core_{number}",
-                shape=array.shape,
-                initializer=holding(array / self._scales[number]),
-                regularizer=self._regularizer_of(number),
-                autocast=False,
-            )
-            for number, array in enumerate(arrays)
-        ]
 
     def _add_bias(self, shape) -> None:
         """Adds the bias, if the layer has one."""

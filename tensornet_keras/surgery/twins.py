@@ -80,8 +80,11 @@ def dense_twin(layer) -> keras.layers.Layer:
     """
     source = source_class(layer)
     known = arguments_of(source)
-    config = config_of(layer)
-    return source.from_config({k: v for k, v in config.items() if k in known})
+    config = {k: v for k, v in config_of(layer).items() if k in known}
+    if layer.quantization_mode is not None:
+        # The kernel that quantized cores stand for is a float one.
+        config["dtype"] = layer.dtype_policy.name.partition("_from_")[2]
+    return source.from_config(config)
 
 
 def fill_dense(dense, layer) -> None:
