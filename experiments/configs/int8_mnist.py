@@ -41,18 +41,12 @@ def run(data, settings, seed):
         each.reshape(len(each), -1).astype("float32") / 255
         for each in (data.x_train, data.x_test)
     )
-    width = settings["width"]
-    model = keras.Sequential(
-        [
-            keras.Input((x.shape[1],)),
-            keras.layers.Dense(width, activation="relu", name="one"),
-            keras.layers.Dense(width, activation="relu", name="two"),
-            keras.layers.Dense(10, name="head"),
-        ]
-    )
+    trained, model = (net(x.shape[1], settings["width"]) for _ in range(2))
     training = ("learning_rate", "epochs", "batch_size")
     how = {name: settings[name] for name in training}
-    fit_cosine(model, x, data.y_train, label="Dense net", **how)
+    fit_cosine(trained, x, data.y_train, label="Dense net", **how)
+    # Without the optimizer, which would be in the file.
+    model.set_weights(trained.get_weights())
     chosen = np.random.default_rng(seed).permutation(len(x))
     small, _ = tk.convert(
         model,
@@ -60,9 +54,9 @@ def run(data, settings, seed):
         calibration_data=x[chosen[: settings["examples"]]],
     )
     ways = {
-        "dense": bare(model),
+        "dense": model,
         "dense, int8": quantized(model),
-        "converted": bare(small),
+        "converted": small,
         "converted, int8": quantized(small),
     }
     metrics = {}
@@ -73,16 +67,22 @@ def run(data, settings, seed):
     return metrics
 
 
-def bare(model):
-    """A copy without an optimizer."""
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    return copy
+def net(features, width):
+    """Three dense layers."""
+    return keras.Sequential(
+        [
+            keras.Input((features,)),
+            keras.layers.Dense(width, activation="relu", name="one"),
+            keras.layers.Dense(width, activation="relu", name="two"),
+            keras.layers.Dense(10, name="head"),
+        ]
+    )
 
 
 def quantized(model):
     """A copy with int8 weights."""
-    copy = bare(model)
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
     copy.quantize("int8", filters="one|two|head")
     return copy
 
