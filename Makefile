@@ -14,7 +14,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 PYTEST := -m pytest -q
 ON_ANY_BACKEND := tests/workflows/test_any_backend.py
 ON_EVERY_BACKEND := tests/test_backend.py tests/laws tests/layers $(ON_ANY_BACKEND) \
-  tests/workflows/test_full_rank_conversion.py
+  tests/workflows/test_full_rank_conversion.py tests/workflows/test_nasty_models.py
 TORCH_PEERS := tensorly-torch tednet
 
 .DEFAULT_GOAL := help

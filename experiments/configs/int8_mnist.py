@@ -11,14 +11,11 @@ Time: two minutes on two CPU cores.
 Got: not yet run in full.
 """
 
-import os
-import tempfile
-
-import keras
 import numpy as np
 
 import tensornet_keras as tk
 
+from ..eight_bits import net, quantized, size
 from ..training import accuracy, fit_cosine
 
 DATA = "mnist"
@@ -65,31 +62,3 @@ def run(data, settings, seed):
         metrics["accuracy" if way == "dense" else f"accuracy, {way}"] = score
         metrics[f"bytes, {way}"] = size(each)
     return metrics
-
-
-def net(features, width):
-    """Three dense layers."""
-    return keras.Sequential(
-        [
-            keras.Input((features,)),
-            keras.layers.Dense(width, activation="relu", name="one"),
-            keras.layers.Dense(width, activation="relu", name="two"),
-            keras.layers.Dense(10, name="head"),
-        ]
-    )
-
-
-def quantized(model):
-    """A copy with int8 weights."""
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    copy.quantize("int8", filters="one|two|head")
-    return copy
-
-
-def size(model):
-    """Bytes of the model's file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "model.keras")
-        model.save(path)
-        return os.path.getsize(path)

@@ -41,7 +41,8 @@ def _run(model, config: dict) -> Exception | None:
     for dtype in ("float32", "int32"):
 
         def tensor(shape, dtype=dtype):
-            return keras.KerasTensor((None, *shape[1:]), dtype)
+            # Of a batch that is not known, JAX cannot compare sizes.
+            return keras.KerasTensor((shape[0] or 1, *shape[1:]), dtype)
 
         named = {
             name.removesuffix("_shape"): keras.tree.map_shape_structure(
