@@ -6,6 +6,7 @@ import pytest
 from keras import layers, ops
 
 import tensornet_keras as tk
+from tensornet_keras import backend
 from tensornet_keras.surgery import twins
 from tests.nasty_models import NASTY, functional
 from tests.small_models import (
@@ -15,6 +16,7 @@ from tests.small_models import (
     randomized,
 )
 
+KERAS_FAILS = ("attention_of_another_value_size", "jax")
 # What half precision leaves of a sum over some features.
 TOLERANCES = {"mixed_precision": 2e-3}
 KEPT = {"DepthwiseConv2D", "SeparableConv2D"}
@@ -31,6 +33,8 @@ def converted(model):
 
 @pytest.fixture(params=NASTY)
 def case(request):
+    if (request.param, backend.name()) == KERAS_FAILS:
+        pytest.skip("Keras itself cannot call this model on JAX")
     model, data = NASTY[request.param]()
     return randomized(model), data, TOLERANCES.get(request.param, 1e-5)
 
