@@ -31,10 +31,7 @@ def fill(model, name, smoke=False):
     path = data_folder() / "weights" / f"{name}.npz"
     if not path.is_file() and smoke:
         return "random weights"
-    if not path.is_file():
-        raise FileNotFoundError(_missing(path, name))
-    with np.load(path) as file:
-        arrays = {key: file[key] for key in file.files}
+    arrays = arrays_of(name)
     for layer in model.layers:
         if layer.weights:
             layer.set_weights(
@@ -51,6 +48,22 @@ def fill(model, name, smoke=False):
             "Build the network that they belong to."
         )
     return f"{name} from the data folder"
+
+
+def arrays_of(name):
+    """The arrays of a pretrained network, by the names of PyTorch.
+
+    Args:
+        name: As for `kernels`.
+
+    Raises:
+        FileNotFoundError: If the file is not there.
+    """
+    path = data_folder() / "weights" / f"{name}.npz"
+    if not path.is_file():
+        raise FileNotFoundError(_missing(path, name))
+    with np.load(path) as file:
+        return {key: file[key] for key in file.files}
 
 
 def _as_keras(array):
