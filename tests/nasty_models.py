@@ -101,6 +101,27 @@ class Backbone(keras.Model):
         return {"size": self.size, "name": self.name}
 
 
+@keras.saving.register_keras_serializable("nasty")
+class Adapter(layers.Layer):
+    """A layer whose config holds the layer that it owns."""
+
+    def __init__(self, inner, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = inner
+
+    def call(self, x):
+        return 2 * self.inner(x)
+
+    def get_config(self):
+        inner = keras.saving.serialize_keras_object(self.inner)
+        return {**super().get_config(), "inner": inner}
+
+    @classmethod
+    def from_config(cls, config):
+        inner = keras.saving.deserialize_keras_object(config.pop("inner"))
+        return cls(inner, **config)
+
+
 def functional(shape, function):
     """A model of a function, and numbers for it."""
     inputs = keras.Input(shape)
@@ -189,6 +210,11 @@ def mixed_precision():
     return functional((6, 8), function)
 
 
+def a_layer_in_the_config():
+    net = keras.Sequential([keras.Input((8,)), layers.Dense(8), layers.ReLU()])
+    return functional((8,), lambda x: Adapter(layers.Dense(6))(Adapter(net)(x)))
+
+
 def backbone():
     return Backbone(11), {"ids": np.array([[1, 2, 3], [4, 5, 10]])}
 
@@ -206,6 +232,7 @@ NASTY = {
         attention_of_another_value_size,
         depthwise_and_grouped,
         mixed_precision,
+        a_layer_in_the_config,
         backbone,
     )
 }

@@ -8,8 +8,9 @@ whole. No labels. `accuracy` is that of the network as it was.
 
 Paper: Su et al. 2018 (arXiv 1805.10352): up to 5 points for sequential tuning.
 Run: python -m experiments.run resnet20_cifar10_blockwise
-Time: half an hour on two CPU cores shared with other work.
-Got: not yet run in full.
+Time: 40 minutes on two CPU cores shared with other work.
+Got: 91.73 % as it was, 12.2 converted, 22.6 after the blocks, 70.6 with the
+    whole behind them; 70.6 end to end alone: no difference in one run.
 """
 
 import keras

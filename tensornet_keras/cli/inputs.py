@@ -52,10 +52,23 @@ def arrays(path, option):
 
 def structured(model, by_name):
     """Arrays by name in the structure that the model takes."""
+    import keras
+
     from tensornet_keras.model_inputs import input_specs
 
-    takes_names = isinstance(input_specs(model, by_name), dict)
-    return by_name if takes_names else list(by_name.values())
+    specs = input_specs(model, by_name)
+    if isinstance(specs, dict):
+        return by_name
+    names = [spec.name for spec in keras.tree.flatten(specs)]
+    if set(names) == set(by_name):
+        return [by_name[name] for name in names]
+    if not all(name.startswith("arr_") for name in by_name):
+        raise ValueError(
+            "Arrays must go by the names of the model's inputs, or by none. "
+            f"Received: {', '.join(by_name)}; the inputs are: "
+            f"{', '.join(names)}. Write them with numpy.savez."
+        )
+    return list(by_name.values())
 
 
 def spinning(text):

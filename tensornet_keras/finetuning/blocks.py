@@ -61,8 +61,10 @@ def blocks_of(
             (name, _output(student, name), _output(teacher, name))
             for name in names
         ]
+        _check_cuts(student, ends)
     final = ("outputs", student.outputs, teacher.outputs)
-    if not ends or ends[-1][1] is not student.outputs[0]:
+    last = ends[-1][1] if ends else None
+    if len(student.outputs) > 1 or last is not student.outputs[0]:
         ends.append(final)
     starts = [None, *(end for _, end, _ in ends)]
     return [
@@ -81,6 +83,20 @@ def _output(model, name: str):
             f"are called once. Received: {name!r}. The layers of "
             f"{model.name!r} are: {names}."
         ) from error
+
+
+def _check_cuts(model, ends) -> None:
+    """Refuses blocks whose ends do not carry all that comes behind."""
+    cuts = {id(tensor) for _, tensor in _cuts(model).values()}
+    if len(model.outputs) == 1:
+        cuts.add(id(model.outputs[0]))
+    for name, tensor, _ in ends:
+        if id(tensor) not in cuts:
+            raise ValueError(
+                "A block must end where one tensor carries everything. "
+                f"Received: blocks with {name!r}, past which other tensors "
+                "lead. Name a layer behind the place where they meet."
+            )
 
 
 def _aligned(ours: dict, theirs: dict, teacher):
@@ -122,6 +138,9 @@ def _cuts(model) -> dict[int, tuple[str, object]]:
         for node in nodes
         for tensor in node.outputs
     }
+    # An input is there from the start, wherever it is needed.
+    first = levels[0][0]
+    depth_of |= {id(tensor): first for tensor in model.inputs}
     needed: dict[int, int] = dict.fromkeys(map(id, model.outputs), -1)
     tensors = {}
     for depth, nodes in levels:

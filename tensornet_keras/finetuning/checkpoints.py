@@ -20,13 +20,15 @@ class Progress:
     """How far a fine-tuning has come.
 
     Args:
-        stage: Stages that are done.
+        phase: Phases that are done.
+        stage: Stages of the next phase that are done.
         epoch: Epochs of the next stage that are done.
         model: File of the model as the last conversion left it, `None` for
             the model that was passed.
         rows: What the report has of it.
     """
 
+    phase: int = 0
     stage: int = 0
     epoch: int = 0
     model: str | None = None
@@ -93,17 +95,17 @@ class Checkpoints:
             os.fsync(file.fileno())
         self.progress, self._arrays = progress, arrays
 
-    def save_model(self, model, stage: int) -> str:
+    def save_model(self, model, phase: int) -> str:
         """Writes a converted model, beside the one that is in use.
 
         Args:
             model: The model.
-            stage: The stage that made it.
+            phase: The phase that made it.
 
         Returns:
             The name of its file.
         """
-        name = f"model-{stage}.keras"
+        name = f"model-{phase}.keras"
         with writing.draft(self._path(name)) as beside:
             model.save(beside)
         return name

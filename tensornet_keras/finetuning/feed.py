@@ -61,25 +61,29 @@ class Feed:
         self._batch_size = batch_size
         self._steps = steps_per_epoch
         self._seed = seed
-        first = self.epoch(0, 0)
-        batch = _first(first)
-        self.has_labels = isinstance(batch, tuple) and len(batch) > 1
+        batch = _first(self.epoch((0, 0), 0))
+        # Inputs, with labels, with weights of examples.
+        self.parts = len(batch) if isinstance(batch, tuple) else 1
 
-    def epoch(self, stage: int, number: int):
+    @property
+    def told(self):
+        """The data, where it is arrays, to tell it from other data."""
+        return self._data if isinstance(self._data, _ARRAYS) else None
+
+    def epoch(self, stage: tuple[int, int], number: int):
         """What `fit` takes in an epoch.
 
         Args:
-            stage: Which stage of the fine-tuning it is, from 0.
+            stage: Which phase and which stage of it, from 0.
             number: The epoch of the stage, from 0.
         """
         data = self._data(number) if callable(self._data) else self._data
         if isinstance(data, keras.utils.PyDataset):
             return data
         if isinstance(data, _ARRAYS) or ops.is_tensor(data):
-            arrays = keras.tree.map_structure(_array, data)
-            if isinstance(arrays, tuple):
-                arrays = tuple(each for each in arrays if each is not None)
-            seed = (self._seed, stage, number)
+            # In a tuple, for Keras takes a list for one of x and y.
+            arrays = _arrays(data if isinstance(data, tuple) else (data,))
+            seed = (self._seed, *stage, number)
             return Batches(arrays, self._batch_size, self._steps, seed)
         if not isinstance(data, Iterable) or iter(data) is data:
             raise TypeError(
@@ -93,8 +97,28 @@ class Feed:
 Data = Callable[[int], Iterable] | Iterable
 
 
-def _array(value):
-    return None if value is None else np.asarray(value)
+def _arrays(data: tuple) -> tuple:
+    """Inputs, labels and weights as arrays, those that are there."""
+    while data and data[-1] is None:
+        data = data[:-1]
+    if not data or any(part is None for part in data):
+        raise ValueError(
+            "`data` must hold at least one array of inputs, and labels where "
+            "it holds weights of examples. Received: a tuple of "
+            f"{len(data)} parts with None. Pass x, (x, y) or (x, y, weight)."
+        )
+    arrays = (
+        np.asarray(part)
+        if _is_list_of_numbers(part)
+        else keras.tree.map_structure(np.asarray, part)
+        for part in data
+    )
+    # TensorFlow's data sets know no lists.
+    return tuple(map(keras.tree.lists_to_tuples, arrays))
+
+
+def _is_list_of_numbers(part) -> bool:
+    return isinstance(part, list) and all(np.isscalar(each) for each in part)
 
 
 def _length(arrays) -> int:

@@ -14,7 +14,9 @@ from tensornet_keras.finetuning.feed import Data, Feed
 from tensornet_keras.finetuning.phases import Blockwise, Compress, EndToEnd
 from tensornet_keras.finetuning.report import EpochRow, FinetuneReport
 from tensornet_keras.finetuning.stages import Run, Stage
+from tensornet_keras.finetuning.told import told
 from tensornet_keras.finetuning.trainers import (
+    Labels,
     block_trainer,
     freeze,
     only_trainable,
@@ -105,14 +107,16 @@ def finetune(
     checkpoints = None
     progress = Progress()
     if checkpoint is not None:
-        told = (phases, batch_size, steps_per_epoch, seed)
-        checkpoints = Checkpoints(checkpoint, _told(model, teacher, told))
+        run = (phases, batch_size, steps_per_epoch, seed, feed.told)
+        checkpoints = Checkpoints(checkpoint, told(model, teacher, run))
         progress = checkpoints.progress
     if log_dir is not None:
         _needs_tensorboard()
     run = Run(feed, tuple(callbacks), log_dir, checkpoints)
-    work = _Work(run, progress, validation_data)
+    work = _Work(run, progress, validation_data, Labels.of(model))
     student = work.through(phases, _start(model, work), _frozen(teacher))
+    # The compile settings are those of the model, not of the last phase.
+    student.compiled = False
     tuned = _copy_of(student)
     carry_compile_settings(model, tuned)
     if not return_report:
@@ -129,39 +133,42 @@ class _Work:
         run: What all stages have in common.
         progress: How far it is.
         validation_data: As in `finetune`.
+        labels: What the model was compiled with.
     """
 
     run: Run
     progress: Progress
     validation_data: object
-    made: int = 0
+    labels: Labels
 
     def through(self, phases, student, teacher):
         """The student after all phases."""
-        for phase in phases:
+        for phase in phases[self.progress.phase :]:
             if isinstance(phase, Compress):
                 student = self._compressed(phase, student)
                 continue
-            for stage in self._stages(phase, student, teacher):
-                self.made += 1
-                if self.made > self.progress.stage:
-                    self.run.train(stage(), self.progress)
+            for stage in self._stages(phase, student, teacher)[
+                self.progress.stage :
+            ]:
+                self.run.train(stage(), self.progress)
+            self._next_phase()
         return student
 
+    def _next_phase(self) -> None:
+        self.progress.phase += 1
+        self.progress.stage = self.progress.epoch = 0
+
     def _compressed(self, phase: Compress, student):
-        self.made += 1
-        if self.made <= self.progress.stage:
-            return student
         start = time.perf_counter()
         dense = conversion.densify(student)
         small, report = conversion.convert(dense, **phase.arguments)
         seconds = time.perf_counter() - start
         row = EpochRow("convert", 0, {}, seconds, report.params_after)
         self.progress.rows.append(dataclasses.asdict(row))
-        self.progress.stage, self.progress.epoch = self.made, 0
+        self._next_phase()
         if self.run.checkpoints is not None:
             self.progress.model = self.run.checkpoints.save_model(
-                small, self.made
+                small, self.progress.phase
             )
             self.run.checkpoints.save(self.progress, model=small.variables)
         return small
@@ -180,7 +187,7 @@ class _Work:
 
     def _whole(self, phase, student, teacher) -> Stage:
         trainer = whole_trainer(
-            student, teacher, phase, self.run.feed.has_labels
+            student, teacher, phase, self.run.feed.parts, self.labels
         )
         return Stage(
             "end to end",
@@ -223,8 +230,6 @@ def _start(model, work: _Work):
     student = _copy_of(model) if found is None else found
     if checkpoints is not None:
         checkpoints.restore(model=student.variables)
-    if model.compiled and not student.compiled:
-        carry_compile_settings(model, student)
     return student
 
 
@@ -243,36 +248,6 @@ def _copy_of(model):
 
 def _as_it_is(*_):
     return None
-
-
-def _told(model, teacher, told) -> str:
-    """What tells one fine-tuning from another."""
-    shapes = [
-        [tuple(variable.shape) for variable in each.variables]
-        for each in (model, teacher)
-        if each is not None
-    ]
-    phases, *rest = told
-    texts = [
-        {
-            field.name: _text(getattr(phase, field.name))
-            for field in dataclasses.fields(phase)
-        }
-        for phase in phases
-    ]
-    kinds = [type(phase).__name__ for phase in phases]
-    return repr((shapes, kinds, texts, rest))
-
-
-def _text(value) -> str:
-    """A value as text that is the same in another process."""
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_text, value))}]"
-    if hasattr(value, "get_config"):
-        return f"{type(value).__name__}({value.get_config()})"
-    if callable(value):
-        return getattr(value, "__name__", type(value).__name__)
-    return repr(value)
 
 
 def _needs_tensorboard() -> None:

@@ -53,8 +53,9 @@ class EndToEnd:
             the model was compiled with.
         metrics: Metrics of the labels, as in `compile`, in a list.
         distillation: A loss of `keras.distillation`, or a list of them, for
-            the outputs of the teacher; `None` for the cross entropy if the
-            model ends with a softmax, else that of logits at temperature 3.
+            the outputs of the teacher; `None` for what the last activation
+            says: the cross entropy behind a softmax or sigmoid, the
+            divergence of logits at temperature 3 where there is none.
         label_weight: Share of the labels' loss in the sum with the
             teacher's, in [0, 1]; `None` is a half if there are labels.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import keras
@@ -70,7 +70,7 @@ class Run:
             progress: How far the fine-tuning is; brought up to date.
         """
         trainer = stage.trainer
-        number = progress.stage
+        number = (progress.phase, progress.stage)
         with stage.frozen(), _bar() as bar:
             saved = self._variables(stage)
             if self.checkpoints is not None and progress.epoch:
@@ -83,16 +83,22 @@ class Run:
             )
             callbacks.on_train_begin()
             trainer.stop_training = False
-            for epoch in range(progress.epoch, stage.epochs):
-                row = self._epoch(stage, number, epoch, callbacks)
-                progress.rows.append(asdict(row))
-                progress.epoch = epoch + 1
-                if self.checkpoints is not None:
-                    self.checkpoints.save(progress, **saved)
-                if trainer.stop_training:
-                    break
+            with _finalized_later(trainer.optimizer):
+                for epoch in range(progress.epoch, stage.epochs):
+                    row = self._epoch(stage, number, epoch, callbacks)
+                    progress.rows.append(asdict(row))
+                    progress.epoch = epoch + 1
+                    if trainer.stop_training:
+                        break
+                    if self.checkpoints is not None:
+                        self.checkpoints.save(progress, **saved)
+            trainer.optimizer.finalize_variable_values(
+                trainer.trainable_variables
+            )
             callbacks.on_train_end()
-        progress.stage, progress.epoch = number + 1, 0
+        progress.stage, progress.epoch = progress.stage + 1, 0
+        if self.checkpoints is not None:
+            self.checkpoints.save(progress, model=stage.student.variables)
 
     def _epoch(self, stage, number, epoch, callbacks) -> EpochRow:
         start = time.perf_counter()
@@ -123,11 +129,30 @@ class Run:
             "optimizer": optimizer.variables,
         }
 
-    def _boards(self, stage, number: int) -> list:
+    def _boards(self, stage, number: tuple[int, int]) -> list:
         if self.log_dir is None:
             return []
-        folder = f"{self.log_dir}/{number}-{stage.name}"
+        folder = f"{self.log_dir}/{number[0]}-{number[1]}-{stage.name}"
         return [_Ranks(stage.student), keras.callbacks.TensorBoard(folder)]
+
+
+@contextlib.contextmanager
+def _finalized_later(optimizer) -> Iterator[None]:
+    """Context in which `fit` leaves averages of weights to the end.
+
+    It is called once an epoch, and would put the average in place of the
+    weights each time.
+    """
+    # Past Keras' own __setattr__, which tracks what an optimizer is given.
+    object.__setattr__(optimizer, "finalize_variable_values", _leave)
+    try:
+        yield
+    finally:
+        object.__delattr__(optimizer, "finalize_variable_values")
+
+
+def _leave(*_) -> None:
+    pass
 
 
 def _logs(history: dict) -> dict[str, float]:
@@ -179,6 +204,12 @@ class _Within(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self._callbacks.on_train_batch_end(batch, logs)
+
+    def on_test_batch_begin(self, batch, logs=None):
+        self._callbacks.on_test_batch_begin(batch, logs)
+
+    def on_test_batch_end(self, batch, logs=None):
+        self._callbacks.on_test_batch_end(batch, logs)
 
     def on_test_begin(self, logs=None):
         self._callbacks.on_test_begin(logs)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import keras
 from keras import ops
 
 from tensornet_keras.finetuning.blocks import Block
+from tensornet_keras.finetuning.distillation import distillation_of
 from tensornet_keras.finetuning.phases import EndToEnd, fresh
-
-TEMPERATURE = 3.0
 
 
 class BlockTrainer(keras.Model):
@@ -25,7 +25,7 @@ class BlockTrainer(keras.Model):
     """
 
     def __init__(self, student, teacher, block: Block):
-        super().__init__(name="block_trainer")
+        super().__init__(name="block_trainer", dtype=student.dtype_policy)
         if block.start is None:
             self.front = None
             self.block = keras.Model(student.inputs, block.end)
@@ -45,9 +45,10 @@ class BlockTrainer(keras.Model):
         """What the block misses of the teacher's outputs, relative."""
         targets = keras.tree.flatten(self.target(x, training=False))
         found = keras.tree.flatten(y_pred)
-        return sum(
-            _missed(*pair) for pair in zip(found, targets, strict=True)
-        ) / len(targets)
+        pairs = zip(found, targets, strict=True)
+        missed = sum(_missed(*pair) for pair in pairs) / len(targets)
+        # Regularizers, and what else the layers of the block add.
+        return missed + sum(self.block.losses)
 
 
 def _missed(found, target):
@@ -116,31 +117,58 @@ def block_trainer(student, teacher, block: Block, optimizer) -> BlockTrainer:
     return trainer
 
 
-def whole_trainer(student, teacher, phase: EndToEnd, has_labels: bool):
+@dataclass(frozen=True)
+class Labels:
+    """What a model was compiled with, for its labels.
+
+    Args:
+        loss: The loss, as in `compile`, or `None`.
+        loss_weights: Weights of the losses of several outputs, or `None`.
+    """
+
+    loss: object = None
+    loss_weights: object = None
+
+    @classmethod
+    def of(cls, model) -> Labels:
+        """What a model was compiled with, if it was.
+
+        Args:
+            model: A Keras model.
+        """
+        if not model.compiled:
+            return cls()
+        settings = model._compile_config.config
+        return cls(settings.get("loss"), settings.get("loss_weights"))
+
+
+def whole_trainer(student, teacher, phase: EndToEnd, parts: int, labels=None):
     """A compiled trainer of a whole model.
 
     Args:
         student: The student.
         teacher: The teacher, or `None`.
         phase: What it is trained towards.
-        has_labels: Whether the data has labels.
+        parts: What a batch holds: 1 of inputs, 2 with labels, 3 with the
+            weights of examples.
+        labels: What the model was compiled with.
 
     Raises:
-        ValueError: If there are neither labels nor a teacher, or labels
-            without a loss.
+        ValueError: If there are neither labels nor a teacher, labels without
+            a loss, or weights that a teacher does not go with.
     """
-    loss = phase.loss
-    if loss is None and student.compiled:
-        loss = student._compile_config.config.get("loss")
-    if not has_labels and teacher is None:
+    labels = Labels() if labels is None else labels
+    if phase.loss is not None:
+        labels = Labels(phase.loss)
+    if parts < 2 and teacher is None:
         raise ValueError(
             "EndToEnd needs labels or a teacher. Received: data without "
             "labels, teacher=None. Pass (x, y), or teacher=model."
         )
     weight = phase.label_weight
     if weight is None:
-        weight = 0.5 if has_labels and loss is not None else 0.0
-    if (teacher is None or weight) and loss is None:
+        weight = 0.5 if parts > 1 and labels.loss is not None else 0.0
+    if (teacher is None or weight) and labels.loss is None:
         raise ValueError(
             "EndToEnd needs a loss for the labels. Received: loss=None, and "
             f"a model {student.name!r} that is not compiled. Pass for "
@@ -149,49 +177,45 @@ def whole_trainer(student, teacher, phase: EndToEnd, has_labels: bool):
     metrics = None if phase.metrics is None else list(phase.metrics)
     if teacher is None:
         student.compile(
-            optimizer=fresh(phase.optimizer), loss=loss, metrics=metrics
+            optimizer=fresh(phase.optimizer),
+            loss=labels.loss,
+            loss_weights=labels.loss_weights,
+            metrics=metrics,
         )
         return student
-    trainer = keras.distillation.Distiller(
+    _refuse_weights(parts, weight, labels)
+    trainer = _Distiller(
         teacher,
         student,
-        distillation_losses=_distillation(phase, student),
+        distillation_losses=distillation_of(phase, student),
         student_loss_weight=weight,
+        dtype=student.dtype_policy,
     )
     trainer.compile(
         optimizer=fresh(phase.optimizer),
-        loss="mse" if loss is None else loss,
-        metrics=metrics if has_labels else None,
+        loss="mse" if labels.loss is None else labels.loss,
+        metrics=metrics if parts > 1 else None,
     )
     return trainer
 
 
-def _distillation(phase: EndToEnd, student) -> list:
-    """The losses for the outputs of the teacher."""
-    given = phase.distillation
-    if given is not None:
-        several = isinstance(given, (list, tuple))
-        return [_of_probabilities(x) for x in (given if several else [given])]
-    last = getattr(student, "layers", [None])[-1]
-    activation = getattr(last, "activation", None)
-    ends = activation is keras.activations.softmax
-    if ends or isinstance(last, keras.layers.Softmax):
-        return [
-            keras.distillation.LogitsDistillation(
-                1.0, "categorical_crossentropy"
-            )
-        ]
-    divergence = keras.losses.KLDivergence()
-    return [keras.distillation.LogitsDistillation(TEMPERATURE, divergence)]
+def _refuse_weights(parts: int, weight: float, labels: Labels) -> None:
+    """Refuses weights that Keras' distillation would not hear of."""
+    if parts > 2:
+        raise ValueError(
+            "Weights of examples do not go with a teacher. Received: data of "
+            "(x, y, sample_weight). Leave them out, or train without one."
+        )
+    if weight and labels.loss_weights is not None:
+        raise ValueError(
+            "Weights of losses do not go with a teacher. Received: a model "
+            f"compiled with loss_weights={labels.loss_weights!r}. Pass "
+            "EndToEnd(loss=...), or label_weight=0.0."
+        )
 
 
-def _of_probabilities(loss):
-    """A loss that compares probabilities, as Keras says that it does.
+class _Distiller(keras.distillation.Distiller):
+    """Keras' distiller, with what the layers of the student add to the loss."""
 
-    Up to 3.15 it compares bare logits where the divergence goes by its name.
-    """
-    kind = keras.distillation.LogitsDistillation
-    by_name = keras.losses.kl_divergence
-    if type(loss) is kind and loss.loss is by_name:
-        return kind(loss.temperature, keras.losses.KLDivergence())
-    return loss
+    def compute_loss(self, *args, **kwargs):
+        return super().compute_loss(*args, **kwargs) + sum(self.student.losses)

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 
+import keras
 import rich.box
 import rich.table
 from rich.markup import escape
@@ -160,6 +161,8 @@ def compare(
         )
         for (name, model), own in zip(models.items(), times, strict=True)
     )
+    if sample is not None:
+        batch_size = len(keras.tree.flatten(runs[0][1])[0])
     return Comparison(batch_size, versions)
 
 

@@ -99,7 +99,7 @@ class Composite:
             tuple(path): keras.saving.deserialize_keras_object(part)
             for path, part in config["parts"]
         }
-        _Settling(found, wanted)()
+        _Settling(found, wanted, loads=True)()
         return found
 
     @property
@@ -132,7 +132,8 @@ class Composite:
                 "A subclassed model must be buildable from its config and "
                 "the shapes of its inputs. Received: "
                 f"{source.name!r}, a {type(source).__name__} that is not. "
-                "Give it a `build`, or a `get_config` with all its arguments."
+                "Give it a `build` of all shapes that `call` takes, or a "
+                "`get_config` with all its arguments."
             ) from problem
         self.copy._build_shapes_dict = source._build_shapes_dict
         self.copy.built = True
@@ -154,12 +155,16 @@ class Composite:
             )
 
     def _take_names(self, source) -> None:
-        """Parts that are there already get the names of the source's."""
-        self.copy.name = source.name
+        """The copy and its parts so far get names and policies of dtypes."""
+        pairs = [(self.copy, source)]
         for path, part in _every_part(source):
-            ours, _ = follow(self.copy, path)
-            if type(ours) is type(part) and not ours.built:
-                ours.name = part.name
+            pairs.append((follow(self.copy, path)[0], part))
+        for ours, theirs in pairs:
+            alike = type(ours) is plain_class(theirs)
+            if alike and (theirs is source or not ours.built):
+                ours.name = theirs.name
+            if alike and not ours.built:
+                ours._dtype_policy = theirs.dtype_policy
 
 
 def parts_apart(source) -> dict[Path, keras.layers.Layer]:
@@ -187,8 +192,11 @@ def written(path: Path) -> str:
 class _Settling:
     """Replaces parts of a layer as soon as they are there."""
 
-    def __init__(self, root, wanted):
+    def __init__(self, root, wanted, loads=False):
         self.root = root
+        # What is loaded is of the class that was saved, whatever its config
+        # makes by itself.
+        self.loads = loads
         self.left = dict(wanted)
         self.stand_ins: dict[int, keras.layers.Layer] = {}
         self.placed: dict[int, keras.layers.Layer] = {}
@@ -210,9 +218,11 @@ class _Settling:
             return
         if _is_alike(old, new):
             self.stand_ins[id(new)] = old
-            return
-        replace(self.root, old, new)
-        self.placed[id(new)] = new
+            if not self.loads:
+                return
+        else:
+            replace(self.root, old, new)
+            self.placed[id(new)] = new
         if _in_configs(self.root, path):
             return
         if not hasattr(self.root, "_replaced_paths"):

@@ -172,13 +172,18 @@ class _Copies:
 
     def fill(self, fill) -> None:
         """Gives all copies and twins their weights, and freezes them."""
+        stand_ins = {}
+        for composite, _ in self.composites:
+            stand_ins |= composite.stand_ins
+        self.copies = [
+            (stand_ins.get(id(copied), copied), source)
+            for copied, source in self.copies
+        ]
         for copied, source in self.copies:
             copy_state(source, copied)
         for graph, source in self.graphs:
             graph._trainable = source._trainable
-        stand_ins = {}
         for composite, source in self.composites:
-            stand_ins |= composite.stand_ins
             copy_state(source, composite.copy, composite.replaced)
         for copied, source in self.copies:
             copy_trainable(source, copied)
@@ -200,6 +205,7 @@ class _Copies:
             graph = keras.models.clone_model(
                 layer, input_tensors=_inputs(layer), clone_function=self.of
             )
+            graph._dtype_policy = layer.dtype_policy
             self.graphs.append((graph, layer))
             return graph
         twin = self._twin(layer)

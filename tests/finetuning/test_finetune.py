@@ -7,7 +7,8 @@ from keras import layers
 
 import tensornet_keras as tk
 from tensornet_keras.finetuning import Blockwise, Compress, EndToEnd
-from tensornet_keras.finetuning.trainers import TEMPERATURE, whole_trainer
+from tensornet_keras.finetuning.distillation import TEMPERATURE
+from tensornet_keras.finetuning.trainers import whole_trainer
 from tests.nasty_models import Tower
 from tests.small_graphs import functional
 from tests.small_models import (
@@ -155,7 +156,7 @@ def test_the_loss_of_logits_is_that_of_their_probabilities():
     divergence = (wanted * np.log(wanted / found)).sum(-1).mean()
     for given in (None, keras.distillation.LogitsDistillation(TEMPERATURE)):
         phase = EndToEnd(distillation=given)
-        trainer = whole_trainer(student, teacher, phase, False)
+        trainer = whole_trainer(student, teacher, phase, 1)
         loss = trainer.compute_loss(x, None, student(x))
         assert float(loss) == pytest.approx(
             TEMPERATURE**2 * divergence, rel=1e-3
@@ -170,7 +171,7 @@ def test_a_model_with_a_softmax_is_compared_by_cross_entropy():
     )
     phase = EndToEnd()
     x = numbers(16, 8)
-    trainer = whole_trainer(teacher, teacher, phase, False)
+    trainer = whole_trainer(teacher, teacher, phase, 1)
     (p,) = arrays(teacher(x))
     entropy = -(p * np.log(np.maximum(p, 1e-7))).sum(-1).mean()
     assert float(trainer.compute_loss(x, None, p)) == pytest.approx(
@@ -186,9 +187,12 @@ def test_a_subclassed_model_is_tuned_end_to_end():
     small, _ = tk.convert(teacher, LOW(), ratio=0.6)
     mse = keras.distillation.LogitsDistillation(1.0, "mse")
     phase = EndToEnd(10, keras.optimizers.Adam(1e-3), distillation=mse)
-    tuned = tk.finetune(small, x, teacher=teacher, phases=[phase])
-    assert np.isfinite(distance(tuned, teacher, x))
-    assert distance(tuned, teacher, x) != distance(small, teacher, x)
+    _, report = tk.finetune(
+        small, x, teacher=teacher, phases=[phase], return_report=True
+    )
+    losses = [row.logs["loss"] for row in report.rows]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < losses[0]
     with pytest.raises(ValueError, match="Blockwise training needs Sequential"):
         tk.finetune(small, x, teacher=teacher, phases=[Blockwise()])
 
@@ -247,6 +251,13 @@ def test_tensorboard_gets_losses_and_ranks(pair, tmp_path):
     ("data", "kwargs", "error", "words"),
     [
         ((), {}, ValueError, "at least one"),
+        ((np.ones((4, 8)), None, np.ones(4)), {}, ValueError, "with None"),
+        (
+            (np.ones((4, 8)), np.ones(4), np.ones(4)),
+            {"teacher": mlp()},
+            ValueError,
+            "Weights of examples do not go with a teacher",
+        ),
         (np.ones((0, 8)), {}, ValueError, "at least one"),
         ((np.ones((4, 8)), np.ones(3)), {}, ValueError, r"\[3, 4\]"),
         (iter([np.ones((4, 8))]), {}, TypeError, "gone over again"),

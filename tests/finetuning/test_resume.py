@@ -71,8 +71,9 @@ def test_after_kill_9_the_weights_are_those_of_an_unbroken_run(tmp_path):
     assert_same_values(one, two)
 
 
-def tuned(folder, x, **kwargs):
+def tuned(folder, x, scale=1.0, **kwargs):
     teacher = mlp()
+    teacher.set_weights([scale * weight for weight in teacher.get_weights()])
     small, _ = tk.convert(teacher, tk.formats.LowRank(rank=2))
     phases = kwargs.pop("phases", [END(2)])
     return tk.finetune(
@@ -92,14 +93,74 @@ def test_a_run_that_has_ended_gives_its_weights_again(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "other", [{"phases": [END(3)]}, {"batch_size": 8}, {"seed": 1}]
+    "other",
+    [
+        {"phases": [END(3)]},
+        {"phases": [tk.finetuning.Compress({"ratio": 0.3})]},
+        {"batch_size": 8},
+        {"seed": 1},
+        {"x": numbers(64, 8, seed=1)},
+        {"scale": 1.5},
+    ],
 )
 def test_the_folder_of_another_fine_tuning_is_refused(tmp_path, other):
     tuned(tmp_path, numbers(64, 8))
     before = (tmp_path / "state.npz").read_bytes()
     with pytest.raises(ValueError, match="state of another model"):
-        tuned(tmp_path, numbers(64, 8), **other)
+        tuned(tmp_path, **{"x": numbers(64, 8), **other})
     assert (tmp_path / "state.npz").read_bytes() == before
+
+
+class Stopped(keras.callbacks.Callback):
+    """Ends a fine-tuning by an error after so many batches."""
+
+    def __init__(self, left):
+        super().__init__()
+        self.left = left
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+def blocks_then_all(folder, callbacks=()):
+    """More layers are factorized after the conversion than before it."""
+    teacher = mlp()
+    small, _ = tk.convert(teacher, tk.formats.LowRank(rank=2), filters="head")
+    everything = {"format": tk.formats.LowRank(rank=2), "min_compression": 0}
+    phases = [
+        tk.finetuning.Blockwise(),
+        tk.finetuning.Compress(everything),
+        END(2),
+    ]
+    return tk.finetune(
+        small,
+        numbers(64, 8),
+        teacher=teacher,
+        phases=phases,
+        checkpoint=folder,
+        callbacks=callbacks,
+        return_report=True,
+    )
+
+
+@pytest.mark.parametrize("batches", [3, 5])
+def test_stages_are_those_of_the_unbroken_run(tmp_path, batches):
+    whole, first = blocks_then_all(None)
+    with pytest.raises(KeyboardInterrupt):
+        blocks_then_all(tmp_path, [Stopped(batches)])
+    broken, second = blocks_then_all(tmp_path)
+    assert [x.stage for x in second.rows] == [x.stage for x in first.rows]
+    assert_same_values(values_of(whole), values_of(broken))
+
+
+def test_a_run_that_stopped_early_is_over(tmp_path):
+    kwargs = {"phases": [END(9)], "x": numbers(64, 8)}
+    stop = keras.callbacks.EarlyStopping("loss", patience=1, min_delta=1e9)
+    first = tuned(tmp_path, callbacks=[stop], **kwargs)
+    again = tuned(tmp_path, **kwargs)
+    assert_same_values(values_of(first), values_of(again))
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):

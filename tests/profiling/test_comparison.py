@@ -39,6 +39,7 @@ def test_a_bare_score_and_open_sizes():
         {"m": model}, evaluate=lambda _: 0.5, sample=numbers(2, 5, 4), rounds=1
     )
     assert found.versions[0].scores == {"score": 0.5}
+    assert found.batch_size == 2
     with pytest.raises(ValueError, match="Pass sample="):
         tk.compare({"m": model})
 

@@ -1,4 +1,4 @@
-"""Ten models of awkward structure: full rank keeps what they compute."""
+"""A dozen models of awkward structure: full rank keeps what they compute."""
 
 import keras
 import numpy as np
@@ -12,6 +12,7 @@ from tests.nasty_models import NASTY, functional
 from tests.small_models import (
     FULL_RANK,
     assert_same_outputs,
+    copy_of,
     numbers,
     randomized,
 )
@@ -76,6 +77,8 @@ def test_saved_and_loaded_and_dense_again(case, tmp_path):
         small.save(tmp_path / "small.keras")
         loaded = keras.saving.load_model(tmp_path / "small.keras")
     assert_same_outputs(before, loaded(data), tolerance)
+    again = copy_of(loaded)
+    assert_same_outputs(before, again(data), tolerance)
     dense = tk.densify(loaded)
     assert_same_outputs(before, dense(data), tolerance)
     assert not any(is_ours(layer) for layer in dense._flatten_layers())
@@ -110,7 +113,9 @@ def kernels_in(model):
             yield from twins.factorized_kernels(layer)
 
 
-@pytest.mark.parametrize("name", ["subclassed", "backbone"])
+@pytest.mark.parametrize(
+    "name", ["subclassed", "backbone", "a_layer_in_the_config"]
+)
 def test_a_converted_copy_trains(name):
     model, data = NASTY[name]()
     small, _ = converted(randomized(model))
