@@ -68,7 +68,6 @@ class Composite:
     Args:
         source: The composite layer.
         wanted: What takes the place of parts, by path.
-
         prepare: Called on the unbuilt copy.
 
     Attributes:
