@@ -10,7 +10,7 @@ from keras import ops
 from tensornet_keras.contraction import Plan
 from tensornet_keras.contraction.execute import Convolution
 from tensornet_keras.layers.factorized import FactorizedLayer
-from tensornet_keras.layers.planning import chosen
+from tensornet_keras.layers.planning import chosen, static_shape
 
 # Spatial extent that is planned for where it is unknown.
 USUAL_EXTENT = 32
@@ -100,7 +100,7 @@ class FactorizedConv(FactorizedLayer):
 
     def call(self, inputs, training=None):
         inputs = ops.cast(inputs, self.compute_dtype)
-        plan = self._plan_for(inputs.shape, bool(training))
+        plan = self._plan_for(static_shape(inputs), bool(training))
         padding = self.padding
         if padding == "causal":
             inputs, padding = self._padded_before(inputs), "valid"

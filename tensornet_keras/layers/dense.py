@@ -8,7 +8,7 @@ from keras import ops
 from tensornet_keras import validation
 from tensornet_keras.contraction import Plan
 from tensornet_keras.layers.factorized import FactorizedLayer
-from tensornet_keras.layers.planning import chosen
+from tensornet_keras.layers.planning import chosen, static_shape
 
 
 @keras.saving.register_keras_serializable(package="tensornet_keras")
@@ -82,7 +82,7 @@ class FactorizedDense(FactorizedLayer):
 
     def call(self, inputs, training=None):
         inputs = ops.cast(inputs, self.compute_dtype)
-        plan = self._plan_for(inputs.shape, bool(training))
+        plan = self._plan_for(static_shape(inputs), bool(training))
         outputs = self._contract(inputs, plan, training=training)
         if self.bias is not None:
             outputs = ops.add(outputs, self.bias)

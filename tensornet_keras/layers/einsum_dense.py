@@ -11,7 +11,7 @@ from tensornet_keras import validation
 from tensornet_keras.contraction import Plan
 from tensornet_keras.layers.einsum_equation import EinsumEquation
 from tensornet_keras.layers.factorized import FactorizedLayer
-from tensornet_keras.layers.planning import chosen
+from tensornet_keras.layers.planning import chosen, static_shape
 
 
 @keras.saving.register_keras_serializable(package="tensornet_keras")
@@ -128,9 +128,9 @@ class FactorizedEinsumDense(FactorizedLayer):
     def call(self, inputs, training=None):
         inputs = ops.cast(inputs, self.compute_dtype)
         equation = self._parsed(len(inputs.shape))
-        sizes = self._sizes(inputs.shape)
+        sizes = self._sizes(static_shape(inputs))
         shape = dict(zip(equation.inputs, ops.shape(inputs), strict=True))
-        plan = self._plan_for(inputs.shape, bool(training))
+        plan = self._plan_for(static_shape(inputs), bool(training))
         order = (*equation.free, *equation.batch, *equation.contracted)
         moved = _permuted(inputs, equation.inputs, order)
         leading = [shape[label] for label in (*equation.free, *equation.batch)]

@@ -15,7 +15,11 @@ from tensornet_keras import backend, validation
 from tensornet_keras.contraction import Plan
 from tensornet_keras.layers.factorized import FactorizedLayer
 from tensornet_keras.layers.initializers import check_initializer
-from tensornet_keras.layers.planning import chosen, without_sizes
+from tensornet_keras.layers.planning import (
+    chosen,
+    static_shape,
+    without_sizes,
+)
 
 # From so many ids on, finding the distinct ones costs less than it saves.
 LEAST_IDS = 256
@@ -152,7 +156,7 @@ class FactorizedEmbedding(FactorizedLayer):
         if dtype not in ("int32", "int64"):
             ids = ops.cast(ids, "int32")
         checked = self._check(ids)
-        shape = tuple(ids.shape)
+        shape = static_shape(ids)
         plan = self._plan_for(shape, bool(training))
         if not self._deduplicates(shape):
             rows = self._contract(ids, plan, training=training)
@@ -293,7 +297,7 @@ def _check_initializer(initializer) -> None:
 
 def _leading(ids) -> tuple:
     """The shape of the ids, with -1 for a size that is not known."""
-    unknown = [axis for axis, size in enumerate(ids.shape) if size is None]
-    if len(unknown) > 1:
+    sizes = static_shape(ids)
+    if sizes.count(None) > 1:
         return tuple(ops.shape(ids))
-    return tuple(-1 if size is None else size for size in ids.shape)
+    return tuple(-1 if size is None else size for size in sizes)

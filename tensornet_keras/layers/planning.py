@@ -179,6 +179,19 @@ def _with_ranges(plan: Plan, tuned: Callable[[int, int], Plan | None]) -> Plan:
     return dataclasses.replace(plan, ranges=tuple(ranges))
 
 
+def static_shape(tensor) -> tuple[int | None, ...]:
+    """The sizes of a tensor, `None` for those that are not known.
+
+    While JAX infers a shape, a size that is not known is a symbol.
+
+    Args:
+        tensor: A tensor of the backend.
+    """
+    return tuple(
+        size if validation.is_integer(size) else None for size in tensor.shape
+    )
+
+
 def run_best(plan: Plan, inputs, run: Callable[[Plan], Callable]):
     """Runs a plan, or the one of its ranges that has the batch.
 
@@ -188,13 +201,14 @@ def run_best(plan: Plan, inputs, run: Callable[[Plan], Callable]):
         run: A function of a plan that returns one without arguments.
     """
     axes = _axes_of_rows(plan, len(inputs.shape))
-    if None in inputs.shape[:axes] and not _BRANCHES.get():
+    sizes = static_shape(inputs)[:axes]
+    if None in sizes and not _BRANCHES.get():
         plan = without_sizes(plan)
     if not plan.ranges:
         return run(plan)()
     per_example = _rows_per_example(plan)
-    if None not in inputs.shape[:axes]:
-        rows = math.prod(inputs.shape[:axes])
+    if None not in sizes:
+        rows = math.prod(sizes)
         return run(plan.at(max(1, rows // per_example)))()
     if not backend.has_branches():
         return run(plan)()

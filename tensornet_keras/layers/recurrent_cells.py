@@ -21,7 +21,7 @@ from tensornet_keras.contraction.execute import (
     merged_weights,
 )
 from tensornet_keras.layers.factorized import FactorizedLayer
-from tensornet_keras.layers.planning import chosen
+from tensornet_keras.layers.planning import chosen, static_shape
 
 # Steps that are planned for where their number is unknown.
 USUAL_STEPS = 32
@@ -39,6 +39,12 @@ class GateKernel(FactorizedLayer):
 
     def __init__(self, gates, units, format, **kwargs):
         super().__init__(format, use_bias=False, **kwargs)
+        if self.quantization_mode is not None:
+            raise ValueError(
+                "A recurrent layer cannot run under a quantized dtype policy. "
+                f"Received: dtype={self.dtype_policy.name!r}. "
+                "Use a float policy."
+            )
         self.gates = gates
         self.units = units
         # A mask is the loop's to heed; it must not be warned about here.
@@ -48,6 +54,12 @@ class GateKernel(FactorizedLayer):
         self._built_shape = tuple(input_shape)
         self._add_cores((input_shape[-1],), (self.gates, self.units))
         self.built = True
+
+    def quantize(self, mode=None, type_check=True, config=None):
+        raise NotImplementedError(
+            "The kernels of a recurrent layer are not quantized. "
+            f"Received: {mode!r}."
+        )
 
     def meets(self, sequences_shape) -> None:
         """Tells a built kernel of the input what it will be called on.
@@ -59,7 +71,7 @@ class GateKernel(FactorizedLayer):
 
     def call(self, inputs, training=None):
         inputs = ops.cast(inputs, self.compute_dtype)
-        plan = self._plan_for(inputs.shape, bool(training))
+        plan = self._plan_for(static_shape(inputs), bool(training))
         return self._contract(inputs, plan, training=training)
 
     def compute_output_shape(self, input_shape):

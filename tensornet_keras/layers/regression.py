@@ -19,7 +19,7 @@ from tensornet_keras.contraction import Plan
 from tensornet_keras.formats import CP, Format
 from tensornet_keras.formats.tensorized import TensorizedFormat
 from tensornet_keras.layers.factorized import FactorizedLayer
-from tensornet_keras.layers.planning import chosen
+from tensornet_keras.layers.planning import chosen, static_shape
 from tensornet_keras.network import Leg, TensorNetwork
 
 
@@ -30,7 +30,7 @@ class _TensorLayer(FactorizedLayer):
 
     def call(self, inputs, training=None):
         inputs = ops.cast(inputs, self.compute_dtype)
-        plan = self._plan_for(inputs.shape, bool(training))
+        plan = self._plan_for(static_shape(inputs), bool(training))
         rows = ops.reshape(inputs, (-1, self.format.input_size))
         outputs = self._contract(rows, plan, training=training)
         outputs = ops.reshape(outputs, (-1, *self.format.output_dims))

@@ -8,6 +8,7 @@ from keras import ops
 from tensornet_keras import validation
 from tensornet_keras.contraction import Plan
 from tensornet_keras.layers.embedding import FactorizedEmbedding
+from tensornet_keras.layers.planning import static_shape
 
 # What the names of tuned plans end in that are for hidden states.
 REVERSE = "-reverse"
@@ -88,7 +89,7 @@ class FactorizedReversibleEmbedding(FactorizedEmbedding):
         if not reverse:
             return super().call(inputs, training=training)
         hidden = ops.cast(inputs, self.reverse_dtype or self.compute_dtype)
-        plan = self._reverse_plan(tuple(hidden.shape), bool(training))
+        plan = self._reverse_plan(static_shape(hidden), bool(training))
         logits = self._contract(hidden, plan, training=training)
         if self.logit_soft_cap is None:
             return logits
