@@ -278,7 +278,14 @@ def test_what_is_no_built_model_is_refused():
         tk.freeze(unbuilt)
 
     class Subclassed(keras.Model):
-        pass
+        def __init__(self, layer):
+            super().__init__()
+            self.layer = layer
 
-    with pytest.raises(ValueError, match="Only Sequential and Functional"):
-        tk.freeze(Subclassed())
+        def call(self, inputs):
+            return self.layer(inputs)
+
+    model = Subclassed(tk.layers.TTDense(4, rank=2))
+    model(keras.ops.ones((2, 8)))
+    with pytest.raises(ValueError, match="copyable from its config"):
+        tk.freeze(model)
