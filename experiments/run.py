@@ -14,6 +14,7 @@ from rich.table import Table
 
 from . import configs, record
 from .datasets import load
+from .parts import Parts
 
 SMOKE_TRAIN = 128
 SMOKE_TEST = 100
@@ -47,12 +48,17 @@ def run(name, *, smoke=False, seeds=None, output=None):
     settings = module.SETTINGS | (module.SMOKE if smoke else {})
     seeds = list(seeds or (module.SEEDS[:1] if smoke else module.SEEDS))
     data = _data(module.DATA, smoke)
+    place = record.folder(output, smoke)
+    parts = Parts(name, settings, place) if hasattr(module, "PARTS") else None
     runs = []
     for seed in seeds:
-        keras.utils.set_random_seed(seed)
-        started = time.perf_counter()
-        metrics = module.run(data, settings, seed)
-        seconds = time.perf_counter() - started
+        if parts is None:
+            keras.utils.set_random_seed(seed)
+            started = time.perf_counter()
+            metrics = module.run(data, settings, seed)
+            seconds = time.perf_counter() - started
+        else:
+            metrics, seconds = parts.run(module, data, seed)
         runs.append({"seed": seed, "seconds": seconds, "metrics": metrics})
     summary = _summary([run["metrics"] for run in runs])
     result = {
@@ -66,9 +72,10 @@ def run(name, *, smoke=False, seeds=None, output=None):
         "targets": judged(module.TARGETS, summary, _source(data)["complete"]),
         **record.provenance(),
     }
-    return result, record.save(
-        result, record.folder(output, smoke) / f"{name}.json"
-    )
+    path = record.save(result, place / f"{name}.json")
+    if parts is not None:
+        parts.forget()
+    return result, path
 
 
 def _data(name, smoke):

@@ -1,29 +1,48 @@
 """What embeddings of sentences are worth: a probe, and cosines."""
 
+import keras
 import numpy as np
 
-from .datasets.text import sentiments, word_pieces
+import tensornet_keras as tk
+
+from .datasets.text import SentenceBatches, sentiments, word_pieces
 from .datasets.weights import arrays_of
 from .models.minilm import fill_minilm, minilm
 
 # Weight of the ridge, for embeddings of norm 1.
 RIDGE = 1.0
 PROBED = 2500
+LONGEST = 64
 BATCH = 32
+# The four projections of each attention and the dense layers behind it.
+MATRICES = r"layer\d\.(attention/|inner|outer)"
 
 
-def encoder(length, smoke=False):
+def encoder(smoke=False):
     """The pretrained encoder, or in a smoke run one of a single layer.
 
     Args:
-        length: Tokens of a sentence.
         smoke: Whether a small one without trained weights will do.
     """
     if smoke:
-        return minilm(length, depth=1)
-    model = minilm(length)
+        return minilm(depth=1)
+    model = minilm()
     fill_minilm(model, arrays_of("minilm_l6_f16"))
     return model
+
+
+def towards_teacher(epochs, rate):
+    """A phase towards the embeddings of the original.
+
+    Args:
+        epochs: Passes over the sentences.
+        rate: Learning rate of Adam.
+    """
+    return tk.finetuning.EndToEnd(
+        epochs,
+        keras.optimizers.Adam(rate),
+        distillation=keras.distillation.LogitsDistillation(1.0, "mse"),
+    )
 
 
 class Probe:
@@ -33,22 +52,40 @@ class Probe:
     the sentiments of the others.
 
     Args:
-        length: Tokens of a sentence.
         smoke: Whether a few sentences will do.
     """
 
-    def __init__(self, length, smoke=False):
-        pieces = word_pieces(smoke)
+    def __init__(self, smoke=False):
+        self._pieces = word_pieces(smoke)
         self._parts = {}
         for part in ("train", "dev"):
             texts, labels = sentiments(part, smoke)
             count = 32 if smoke else PROBED if part == "train" else None
             self._parts[part] = (
-                pieces.batch(texts[:count], length),
+                self._batches(texts[:count]),
                 2.0 * labels[:count] - 1.0,
             )
         texts, _ = sentiments("train", smoke)
-        self.unlabelled = pieces.batch(texts[: 32 if smoke else None], length)
+        self._texts = texts[: 32 if smoke else None]
+
+    def _batches(self, texts, seed=None):
+        return SentenceBatches(self._pieces, texts, LONGEST, BATCH, seed)
+
+    def examples(self, count):
+        """Batches of the first training sentences.
+
+        Args:
+            count: How many sentences.
+        """
+        return self._batches(self._texts[:count])
+
+    def by_epoch(self, seed):
+        """A function from the number of an epoch to all training sentences.
+
+        Args:
+            seed: Seed of their order.
+        """
+        return lambda epoch: self._batches(self._texts, (seed, epoch))
 
     def embeddings(self, model, part):
         """Embeddings of norm 1, `(sentences, width)`.
@@ -57,9 +94,11 @@ class Probe:
             model: An encoder.
             part: `"train"` or `"dev"`.
         """
-        inputs, _ = self._parts[part]
-        found = model.predict(inputs, batch_size=BATCH, verbose=0)
-        return found / np.linalg.norm(found, axis=1, keepdims=True)
+        batches, _ = self._parts[part]
+        found = model.predict(batches, verbose=0)
+        in_order = np.empty_like(found)
+        in_order[np.concatenate(batches.chosen)] = found
+        return in_order / np.linalg.norm(in_order, axis=1, keepdims=True)
 
     def scores(self, model, original=None):
         """Accuracy of the probe, and the mean cosine to the original's.

@@ -8,12 +8,61 @@ import numpy as np
 import tensornet_keras as tk
 
 from .datasets import AugmentedBatches
-from .models.resnet_cifar import DEVIATION, MEAN
+from .datasets.weights import fill
+from .models.resnet_cifar import DEVIATION, MEAN, normalized, resnet_cifar
+from .training import accuracy
 
 BATCH = 128
 TEMPERATURE = 3.0
 # The convolutions of 3 x 3 but the first.
 CONVOLUTIONS = r"layer\d\.\d\.conv\d$"
+
+
+class Case:
+    """A pretrained network, pictures to test it on, and some to fit on.
+
+    Args:
+        data: A data set of CIFAR-10.
+        settings: `depth`; `examples`, how many training pictures are taken
+            for examples without labels; `fill`, whether random weights will
+            do.
+        seed: Seed of the choice of the examples.
+    """
+
+    def __init__(self, data, settings, seed):
+        depth = settings["depth"]
+        self.model = resnet_cifar(depth)
+        fill(self.model, f"resnet{depth}_cifar10", smoke=settings["fill"])
+        self._tested = normalized(data.x_test), data.y_test
+        chosen = np.random.default_rng(seed).permutation(len(data.x_train))
+        chosen = chosen[: settings["examples"]]
+        self.examples = normalized(data.x_train[chosen])
+
+    def converted(self, ratio, **how):
+        """The network with factorized convolutions.
+
+        Args:
+            ratio: Share of their parameters.
+            **how: Other arguments of `convert`.
+        """
+        how = {"ratio": ratio, "filters": CONVOLUTIONS, **how}
+        return tk.convert(self.model, **how)[0]
+
+    def fitted(self, ratio):
+        """The network with convolutions fitted front to back.
+
+        Args:
+            ratio: Share of their parameters.
+        """
+        return self.converted(ratio, calibration_data=self.examples)
+
+    def accuracy(self, model=None):
+        """Share of the test pictures that a network gets right.
+
+        Args:
+            model: The network; `None` for the original.
+        """
+        return accuracy(model or self.model, *self._tested)
 
 
 class Augmented(AugmentedBatches):
@@ -82,6 +131,39 @@ def distilled(epochs, optimizer, label_weight=0.0):
         ),
         label_weight=label_weight,
     )
+
+
+def untuned(case, ratio):
+    """The network converted in every way, by the name of the way.
+
+    Args:
+        case: The network.
+        ratio: Share of the parameters.
+    """
+    low = tk.formats.LowRank
+    return {
+        "same share": case.converted(None, format=low(rank=ratio)),
+        "low rank": case.converted(ratio, format=low()),
+        "auto": case.converted(ratio),
+        "calibrated": case.fitted(ratio),
+    }
+
+
+def tuned(case, small, data, settings, seed):
+    """A converted network after some epochs with the original as teacher.
+
+    Args:
+        case: The network.
+        small: What it was converted to.
+        data: A data set of CIFAR-10.
+        settings: `epochs` and `learning_rate`.
+        seed: Seed of the order and of the augmentation.
+    """
+    epochs = settings["epochs"]
+    steps = epochs * -(-len(data.x_train) // BATCH)
+    phase = distilled(epochs, rate(settings["learning_rate"], steps))
+    feed = by_epoch(data, seed=seed)
+    return tk.finetune(small, feed, teacher=case.model, phases=[phase])
 
 
 def tucker2(model, ratio):

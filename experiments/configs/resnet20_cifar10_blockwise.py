@@ -14,14 +14,10 @@ Got: 91.73 % as it was, 12.2 converted, 22.6 after the blocks, 70.6 with the
 """
 
 import keras
-import numpy as np
 
 import tensornet_keras as tk
 
-from ..datasets.weights import fill
-from ..models import normalized, resnet_cifar
-from ..training import accuracy
-from ..tuning import CONVOLUTIONS, by_epoch, distilled, rate
+from ..tuning import Case, by_epoch, distilled, rate
 
 DATA = "cifar10"
 SEEDS = (0,)
@@ -41,18 +37,8 @@ TARGETS = {}
 
 def run(data, settings, seed):
     """Tunes the network in two ways with the same number of steps."""
-    model = resnet_cifar(settings["depth"])
-    name = f"resnet{settings['depth']}_cifar10"
-    fill(model, name, smoke=settings["fill"])
-    x_test = normalized(data.x_test)
-    chosen = np.random.default_rng(seed).permutation(len(data.x_train))
-    examples = normalized(data.x_train[chosen[: settings["examples"]]])
-    small, _ = tk.convert(
-        model,
-        filters=CONVOLUTIONS,
-        ratio=settings["ratio"],
-        calibration_data=examples,
-    )
+    case = Case(data, settings, seed)
+    small = case.fitted(settings["ratio"])
     blocks, steps = settings["blocks"], settings["steps"]
     block = tk.finetuning.Blockwise(
         1, keras.optimizers.Adam(settings["block_rate"])
@@ -60,7 +46,7 @@ def run(data, settings, seed):
     feed = by_epoch(data, steps, seed)
 
     def tuned(start, *phases):
-        return tk.finetune(start, feed, teacher=model, phases=phases)
+        return tk.finetune(start, feed, teacher=case.model, phases=phases)
 
     def whole(epochs):
         return distilled(epochs, rate(settings["rate"], epochs * steps))
@@ -72,7 +58,5 @@ def run(data, settings, seed):
         "blocks, then end to end": tuned(by_block, whole(blocks)),
         "end to end alone": tuned(small, whole(2 * blocks)),
     }
-    metrics = {"accuracy": accuracy(model, x_test, data.y_test)}
-    return metrics | {
-        way: accuracy(each, x_test, data.y_test) for way, each in made.items()
-    }
+    metrics = {"accuracy": case.accuracy()}
+    return metrics | {way: case.accuracy(each) for way, each in made.items()}

@@ -14,13 +14,7 @@ Got: 91.73 % as it was. At 0.7, 0.5 and 0.3 of the parameters: same share 66.3,
     calibrated 90.8, 88.6 and 73.2. Calibrated at 0.2 and 0.1: 46.6 and 12.2.
 """
 
-import numpy as np
-
-import tensornet_keras as tk
-
-from ..datasets.weights import fill
-from ..models import normalized, resnet_cifar
-from ..training import accuracy
+from ..tuning import Case, untuned
 
 DATA = "cifar10"
 SEEDS = (0,)
@@ -36,32 +30,13 @@ TARGETS = {
     "calibrated, at 0.5": 0.82,
     "calibrated, at 0.3": 0.60,
 }
-FILTERS = r"layer\d\.\d\.conv\d$"
 
 
 def run(data, settings, seed):
     """Converts the network in every way at every share."""
-    model = resnet_cifar(settings["depth"])
-    name = f"resnet{settings['depth']}_cifar10"
-    fill(model, name, smoke=settings["fill"])
-    x_test = normalized(data.x_test)
-    chosen = np.random.default_rng(seed).permutation(len(data.x_train))
-    examples = normalized(data.x_train[chosen[: settings["examples"]]])
-    metrics = {"accuracy": accuracy(model, x_test, data.y_test)}
+    case = Case(data, settings, seed)
+    metrics = {"accuracy": case.accuracy()}
     for ratio in settings["ratios"]:
-        for way, how in _ways(ratio, examples).items():
-            small, _ = tk.convert(model, filters=FILTERS, **how)
-            found = accuracy(small, x_test, data.y_test)
-            metrics[f"{way}, at {ratio}"] = found
+        for way, small in untuned(case, ratio).items():
+            metrics[f"{way}, at {ratio}"] = case.accuracy(small)
     return metrics
-
-
-def _ways(ratio, examples):
-    """Arguments of `convert`, by the name of the way."""
-    low = tk.formats.LowRank
-    return {
-        "same share": {"format": low(rank=ratio)},
-        "low rank": {"format": low(), "ratio": ratio},
-        "auto": {"ratio": ratio},
-        "calibrated": {"ratio": ratio, "calibration_data": examples},
-    }

@@ -14,14 +14,7 @@ Got: 91.73 % as it was. Tuned at 0.7, 0.5, 0.3, 0.2 and 0.1 of the parameters:
     13.6 and 12.0.
 """
 
-import numpy as np
-
-import tensornet_keras as tk
-
-from ..datasets.weights import fill
-from ..models import normalized, resnet_cifar
-from ..training import accuracy
-from ..tuning import BATCH, CONVOLUTIONS, by_epoch, distilled, rate, tucker2
+from ..tuning import Case, tucker2, tuned
 
 DATA = "cifar10"
 SEEDS = (0,)
@@ -45,32 +38,15 @@ TARGETS = {"tuned, at 0.5": 0.9023}
 
 def run(data, settings, seed):
     """Converts and tunes the network at every share."""
-    model = resnet_cifar(settings["depth"])
-    name = f"resnet{settings['depth']}_cifar10"
-    fill(model, name, smoke=settings["fill"])
-    x_test = normalized(data.x_test)
-    chosen = np.random.default_rng(seed).permutation(len(data.x_train))
-    examples = normalized(data.x_train[chosen[: settings["examples"]]])
-    steps = settings["epochs"] * -(-len(data.x_train) // BATCH)
-    metrics = {"accuracy": accuracy(model, x_test, data.y_test)}
+    case = Case(data, settings, seed)
+    metrics = {"accuracy": case.accuracy()}
     for ratio in settings["ratios"]:
-        small, _ = tk.convert(
-            model,
-            filters=CONVOLUTIONS,
-            ratio=ratio,
-            calibration_data=examples,
-        )
-        phase = distilled(
-            settings["epochs"], rate(settings["learning_rate"], steps)
-        )
-        feed = by_epoch(data, seed=seed)
-        tuned = tk.finetune(small, feed, teacher=model, phases=[phase])
+        small = case.fitted(ratio)
         ways = {
-            "Tucker-2 of TensorLy": tucker2(model, ratio),
+            "Tucker-2 of TensorLy": tucker2(case.model, ratio),
             "calibrated": small,
-            "tuned": tuned,
+            "tuned": tuned(case, small, data, settings, seed),
         }
         for way, made in ways.items():
-            found = accuracy(made, x_test, data.y_test)
-            metrics[f"{way}, at {ratio}"] = found
+            metrics[f"{way}, at {ratio}"] = case.accuracy(made)
     return metrics

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 
+import keras
 import numpy as np
 
 from .sources import FOLDER_VARIABLE, data_folder
@@ -66,6 +67,43 @@ class WordPieces:
             pieces.append(piece)
             start = end
         return pieces
+
+
+class SentenceBatches(keras.utils.PyDataset):
+    """Batches of sentences of about one length, so that little is padded.
+
+    Args:
+        pieces: The tokenizer.
+        sentences: The texts.
+        length: Most tokens of a sentence; what is longer is cut.
+        batch_size: Sentences in a batch; the last one may hold fewer.
+        seed: Seed of the order, None for one from short to long.
+    """
+
+    def __init__(self, pieces, sentences, length, batch_size, seed=None):
+        super().__init__()
+        whole = pieces.batch(sentences, length)
+        own = whole["mask"].sum(1)
+        if seed is None:
+            order = np.argsort(own, kind="stable")
+        else:
+            rng = np.random.default_rng(seed)
+            order = np.lexsort((rng.random(len(own)), own))
+        starts = range(0, len(order), batch_size)
+        self.chosen = [order[at : at + batch_size] for at in starts]
+        if seed is not None:
+            rng.shuffle(self.chosen)
+        self._whole = whole
+
+    def __len__(self):
+        return len(self.chosen)
+
+    def __getitem__(self, index):
+        chosen = self.chosen[index]
+        longest = int(self._whole["mask"][chosen].sum(1).max())
+        return {
+            name: array[chosen, :longest] for name, array in self._whole.items()
+        }
 
 
 def word_pieces(smoke=False):

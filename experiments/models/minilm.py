@@ -14,7 +14,7 @@ WORDS, PLACES, KINDS = 30522, 512, 2
 _EPSILON = 1e-12
 
 
-def minilm(length=64, depth=DEPTH, words=WORDS):
+def minilm(length=None, depth=DEPTH, words=WORDS):
     """Builds the encoder, without trained weights.
 
     Input shape: `{"ids": (batch, length), "mask": (batch, length)}`, where
@@ -22,7 +22,7 @@ def minilm(length=64, depth=DEPTH, words=WORDS):
     Output shape: `(batch, 384)`, the embeddings of the sentences.
 
     Args:
-        length: Tokens of a sentence.
+        length: Tokens of a sentence, None for any number.
         depth: Number of encoder layers.
         words: Size of the vocabulary.
 
