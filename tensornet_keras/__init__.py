@@ -37,6 +37,7 @@ _VERBS = {
     "export": "tensornet_keras.deployment",
     "finetune": "tensornet_keras.finetuning",
     "freeze": "tensornet_keras.deployment",
+    "merge": "tensornet_keras.conversion",
     "profile": "tensornet_keras.profiling",
     "prune": "tensornet_keras.conversion",
 }

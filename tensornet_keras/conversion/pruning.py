@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from keras import ops
 
 from tensornet_keras import surgery, validation
+from tensornet_keras.conversion import reranking
 from tensornet_keras.conversion.factorization import Factorization, together
-from tensornet_keras.conversion.report import REPLACED, LayerRow, Report
+from tensornet_keras.conversion.report import LayerRow, Report
 from tensornet_keras.conversion.selection import Filters, path_of, selected
 from tensornet_keras.decomposition import Decomposition
 from tensornet_keras.decomposition.legs import relative_error
-from tensornet_keras.decomposition.unfolding import working_dtype
 from tensornet_keras.layers import FactorizedLayer
 from tensornet_keras.network import TensorNetwork
 from tensornet_keras.surgery import twins
@@ -69,10 +68,16 @@ def prune(model, threshold: float = 1e-2, *, filters: Filters = None):
         else:
             found[id(layer)] = outcome
             rows.append(_row(layer, outcome))
+
+    def twin_of(layer):
+        if id(layer) not in found:
+            return None
+        return reranking.twin(layer, found[id(layer)].formats)
+
     small = surgery.copy_with(
         model,
-        lambda layer: _twin(layer, found) if id(layer) in found else None,
-        lambda twin, layer: _fill(twin, layer, found),
+        twin_of,
+        lambda twin, layer: _fill(twin, layer, found[id(layer)]),
     )
     report = Report(
         model.name, tuple(rows), model.count_params(), small.count_params()
@@ -89,10 +94,12 @@ def _outcome(layer, threshold: float) -> Factorization | str:
     if layer.quantization_mode is not None:
         return "quantized"
     kernels = twins.factorized_kernels(layer)
+    if any(kernel.lora_enabled for kernel in kernels):
+        return "LoRA"
     if not all(
         np.isfinite(core).all()
         for kernel in kernels
-        for core in _arrays(kernel)
+        for core in reranking.cores_of(kernel)
     ):
         return "not finite"
     parts = tuple(_pruned(kernel, threshold) for kernel in kernels)
@@ -101,13 +108,13 @@ def _outcome(layer, threshold: float) -> Factorization | str:
         for part, kernel in zip(parts, kernels, strict=True)
     ):
         return "no idle rank"
-    return together(parts, [_dense(kernel) for kernel in kernels])
+    return together(parts, [reranking.dense_of(kernel) for kernel in kernels])
 
 
 def _pruned(kernel, threshold: float) -> Decomposition:
     """The cores of one kernel without idle entries."""
     network = kernel.format.network
-    cores = _arrays(kernel)
+    cores = reranking.cores_of(kernel)
     kept = kept_entries(network, cores, threshold)
     format = kernel.format.with_rank(
         tuple(len(kept[label]) for label, _ in network.bonds)
@@ -116,19 +123,8 @@ def _pruned(kernel, threshold: float) -> Decomposition:
         _picked(core, labels, kept)
         for core, labels in zip(cores, network.cores, strict=True)
     ]
-    error = relative_error(_dense(kernel), format.network, fewer)
+    error = relative_error(reranking.dense_of(kernel), format.network, fewer)
     return Decomposition(format, fewer, error)
-
-
-def _arrays(kernel) -> list[np.ndarray]:
-    arrays = [ops.convert_to_numpy(core) for core in kernel.cores]
-    return [array.astype(working_dtype(array.dtype)) for array in arrays]
-
-
-def _dense(kernel) -> np.ndarray:
-    """The kernel as it was, in no shorter a dtype than float32."""
-    cores = _arrays(kernel)
-    return Decomposition(kernel.format, cores, 0.0).to_dense()
 
 
 def kept_entries(
@@ -163,45 +159,17 @@ def _picked(core, labels, kept) -> np.ndarray:
 
 
 def _row(layer, pruned: Factorization) -> LayerRow:
-    before = layer.count_params()
     saved = sum(
         kernel.format.num_params - format.num_params
         for kernel, format in zip(
             twins.factorized_kernels(layer), pruned.formats, strict=True
         )
     )
-    return LayerRow(
-        path_of(layer),
-        type(layer).__name__,
-        REPLACED,
-        "",
-        before,
-        before - saved,
-        pruned.formats[0].name,
-        ", ".join(format.describe_modes() for format in pruned.formats),
-        tuple(rank for format in pruned.formats for rank in format.rank),
-        pruned.relative_error,
-        True,
-    )
+    return reranking.row(layer, pruned, layer.count_params() - saved)
 
 
-def _twin(layer, found):
-    """The unbuilt layer of the same kind with the ranks that are left."""
-    config = surgery.config_of(layer)
-    # What was the fastest for the old ranks need not be for the new ones.
-    config.pop("tuned_plans", None)
-    formats = found[id(layer)].formats
-    if "format" in config:
-        names = ("format", "recurrent_format")
-        for name, format in zip(names, formats, strict=False):
-            config[name] = format.to_config()
-    else:
-        config["rank"] = formats[0].rank
-    return type(layer).from_config(config)
-
-
-def _fill(twin, layer, found) -> None:
-    twin.set_cores(found[id(layer)].cores)
+def _fill(twin, layer, found: Factorization) -> None:
+    reranking.fill(twin, layer, found.cores)
     for new, old in zip(
         twins.factorized_kernels(twin),
         twins.factorized_kernels(layer),
@@ -210,5 +178,3 @@ def _fill(twin, layer, found) -> None:
         pairs = zip(new.core_variables, old.core_variables, strict=True)
         for ours, theirs in pairs:
             ours.trainable = theirs.trainable
-    twins.fill_bias(twins.holder(twin), twins.holder(layer))
-    twins.fill_activation(twin, layer)

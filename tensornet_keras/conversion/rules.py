@@ -67,7 +67,7 @@ def obstacle(layer) -> Obstacle | None:
             "layer as activation", "Put that layer behind this one."
         )
     if getattr(layer, "lora_enabled", False):
-        return Obstacle("LoRA", "Merge the adapters into the kernel first.")
+        return Obstacle("LoRA", "Pass the model to `merge` first.")
     if layer.quantization_mode is not None:
         return Obstacle("quantized", "Convert the model before quantizing.")
     return None

@@ -63,6 +63,8 @@ def obstacle(layer) -> str | None:
         layer: A layer of a model.
     """
     if type(layer) in _KNOWN:
+        if getattr(layer, "lora_enabled", False):
+            return "LoRA"
         return None if layer.quantization_mode is None else "quantized"
     if isinstance(layer, layers.MPSLayer):
         return "no step among its weights alone"

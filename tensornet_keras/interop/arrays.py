@@ -25,8 +25,8 @@ def to_numpy(source, cores=None) -> tuple[Format, tuple[np.ndarray, ...]]:
     Raises:
         TypeError: If the source is none of these, or cores are missing or
             given twice.
-        ValueError: If the layer is not built, the format unbound, or the
-            cores are of other shapes.
+        ValueError: If the layer is not built or has an adapter, the format
+            is unbound, or the cores are of other shapes.
 
     Example:
 
@@ -48,6 +48,12 @@ def to_numpy(source, cores=None) -> tuple[Format, tuple[np.ndarray, ...]]:
                 "A layer has cores once it is built. "
                 f"Received: layer {source.name!r}, which is not. "
                 "Call the layer, or its `build`, first."
+            )
+        if source.lora_enabled:
+            raise ValueError(
+                "Cores alone do not have what an adapter adds to them. "
+                f"Received: layer {source.name!r}, which has one. "
+                "Pass the model to tensornet_keras.merge first."
             )
         return source.format, tuple(map(_array, source.cores))
     raise TypeError(

@@ -8,8 +8,6 @@ from tensornet_keras import formats
 REFUSED = {
     "kernel_constraint": "Use kernel_regularizer, which acts on each core.",
     "recurrent_constraint": "Use recurrent_regularizer, for each core.",
-    "lora_rank": "Train the cores themselves: there are few.",
-    "lora_alpha": "Train the cores themselves: there are few.",
     "quantization_config": "Export with quantization instead.",
 }
 

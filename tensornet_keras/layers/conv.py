@@ -96,7 +96,7 @@ class FactorizedConv(FactorizedLayer):
         self.input_spec = keras.layers.InputSpec(
             ndim=self._ndim, axes={self._channel_axis: channels}
         )
-        self.built = True
+        self._end_build()
 
     def call(self, inputs, training=None):
         inputs = ops.cast(inputs, self.compute_dtype)
@@ -205,11 +205,11 @@ class FactorizedConv1D(FactorizedConv):
         **kwargs: The other arguments of `keras.layers.Conv1D` (`strides`,
             `padding`: `"valid"`, `"same"`, or `"causal"`, `data_format`,
             `dilation_rate`, `groups`, `activation`, `use_bias`, the
-            initializers and regularizers, `bias_constraint`, `name`,
-            `dtype`, `trainable`), and of `FactorizedLayer`, such as
-            `planning_batch` and `max_memory`. The kernel regularizer acts on
-            each core. A `kernel_constraint` and LoRA are refused. With
-            `groups` the kernel is rebuilt for every call.
+            initializers and regularizers, `bias_constraint`, `lora_rank`,
+            `lora_alpha`, `name`, `dtype`, `trainable`), and of
+            `FactorizedLayer`, such as `planning_batch` and `max_memory`. The
+            kernel regularizer acts on each core. A `kernel_constraint` is
+            refused. With `groups` the kernel is rebuilt for every call.
 
     Input shape:
         `(batch, steps, channels)`, or channels first.
@@ -253,11 +253,11 @@ class FactorizedConv2D(FactorizedConv):
         **kwargs: The other arguments of `keras.layers.Conv2D` (`strides`,
             `padding`: `"valid"`, `"same"`, `data_format`,
             `dilation_rate`, `groups`, `activation`, `use_bias`, the
-            initializers and regularizers, `bias_constraint`, `name`,
-            `dtype`, `trainable`), and of `FactorizedLayer`, such as
-            `planning_batch` and `max_memory`. The kernel regularizer acts on
-            each core. A `kernel_constraint` and LoRA are refused. With
-            `groups` the kernel is rebuilt for every call.
+            initializers and regularizers, `bias_constraint`, `lora_rank`,
+            `lora_alpha`, `name`, `dtype`, `trainable`), and of
+            `FactorizedLayer`, such as `planning_batch` and `max_memory`. The
+            kernel regularizer acts on each core. A `kernel_constraint` is
+            refused. With `groups` the kernel is rebuilt for every call.
 
     Input shape:
         `(batch, height, width, channels)`, or channels first.
@@ -301,11 +301,11 @@ class FactorizedConv3D(FactorizedConv):
         **kwargs: The other arguments of `keras.layers.Conv3D` (`strides`,
             `padding`: `"valid"`, `"same"`, `data_format`,
             `dilation_rate`, `groups`, `activation`, `use_bias`, the
-            initializers and regularizers, `bias_constraint`, `name`,
-            `dtype`, `trainable`), and of `FactorizedLayer`, such as
-            `planning_batch` and `max_memory`. The kernel regularizer acts on
-            each core. A `kernel_constraint` and LoRA are refused. With
-            `groups` the kernel is rebuilt for every call.
+            initializers and regularizers, `bias_constraint`, `lora_rank`,
+            `lora_alpha`, `name`, `dtype`, `trainable`), and of
+            `FactorizedLayer`, such as `planning_batch` and `max_memory`. The
+            kernel regularizer acts on each core. A `kernel_constraint` is
+            refused. With `groups` the kernel is rebuilt for every call.
 
     Input shape:
         `(batch, depth, height, width, channels)`, or channels first.

@@ -27,10 +27,11 @@ class FactorizedDense(FactorizedLayer):
         **kwargs: The other arguments of `keras.layers.Dense`
             (`kernel_initializer`, `bias_initializer`, `kernel_regularizer`,
             `bias_regularizer`, `activity_regularizer`, `bias_constraint`,
-            `name`, `dtype`, `trainable`), and of `FactorizedLayer`, such as
+            `lora_rank`, `lora_alpha`, `name`, `dtype`, `trainable`), and of
+            `FactorizedLayer`, such as
             `planning_batch`, the batch size to plan for, and `max_memory`,
             the most bytes that a plan may take. The regularizer acts on each
-            core. A `kernel_constraint` and LoRA are refused.
+            core. A `kernel_constraint` is refused.
 
     Input shape:
         `(batch, ..., input_size)`.
@@ -78,7 +79,7 @@ class FactorizedDense(FactorizedLayer):
         self.input_spec = keras.layers.InputSpec(
             min_ndim=2, axes={-1: input_shape[-1]}
         )
-        self.built = True
+        self._end_build()
 
     def call(self, inputs, training=None):
         inputs = ops.cast(inputs, self.compute_dtype)

@@ -37,9 +37,9 @@ class FactorizedEinsumDense(FactorizedLayer):
             is no bias.
         **kwargs: The other arguments of `keras.layers.EinsumDense`
             (`kernel_initializer`, `bias_initializer`, `kernel_regularizer`,
-            `bias_regularizer`, `bias_constraint`, `name`, `dtype`,
-            `trainable`) and of `FactorizedLayer`. A `kernel_constraint`
-            and LoRA are refused.
+            `bias_regularizer`, `bias_constraint`, `lora_rank`, `lora_alpha`,
+            `name`, `dtype`, `trainable`) and of `FactorizedLayer`. A
+            `kernel_constraint` is refused.
 
     Input shape:
         As the equation says; every axis of the kernel must be known.
@@ -123,7 +123,7 @@ class FactorizedEinsumDense(FactorizedLayer):
         self.input_spec = keras.layers.InputSpec(
             ndim=len(input_shape), axes=axes
         )
-        self.built = True
+        self._end_build()
 
     def call(self, inputs, training=None):
         inputs = ops.cast(inputs, self.compute_dtype)
@@ -216,8 +216,8 @@ class FactorizedEinsumDense(FactorizedLayer):
             for label in equation.outputs[first:]
         )
 
-    def _network(self):
-        return self.format.network.with_kind("window", "batch")
+    def _met(self, network):
+        return network.with_kind("window", "batch")
 
     def _plan_for(self, input_shape, training=False) -> Plan:
         equation = self._parsed(len(input_shape))

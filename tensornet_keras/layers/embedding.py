@@ -65,8 +65,9 @@ class FactorizedEmbedding(FactorizedLayer):
         **kwargs: `planning_batch`, `max_memory`, `bond_dropout`,
             `rank_penalty`, `scale_learning_rates` and `recompute` as in
             `FactorizedLayer`, and the arguments of `keras.layers.Layer`
-            (`name`, `dtype`, `trainable`, `activity_regularizer`). An
-            `embeddings_constraint`, `weights` and LoRA are refused.
+            (`name`, `dtype`, `trainable`, `activity_regularizer`), and
+            `lora_rank` and `lora_alpha` as Keras'. An
+            `embeddings_constraint` and `weights` are refused.
 
     Input shape:
         Ids of any shape, `(batch, ...)`.
@@ -148,7 +149,7 @@ class FactorizedEmbedding(FactorizedLayer):
         known = input_shape is not None
         self._built_shape = tuple(input_shape) if known else (None,)
         self._add_cores((self.input_dim,), (self.output_dim,))
-        self.built = True
+        self._end_build()
 
     def call(self, inputs, training=None):
         ids = ops.convert_to_tensor(inputs)
@@ -196,8 +197,8 @@ class FactorizedEmbedding(FactorizedLayer):
         )
         return config
 
-    def _network(self):
-        return self.format.network.with_kind("in", "lookup")
+    def _met(self, network):
+        return network.with_kind("in", "lookup")
 
     def _plan_for(self, input_shape, training=False) -> Plan:
         network = self._network()

@@ -22,17 +22,17 @@ from tensornet_keras import validation
 from tensornet_keras.contraction import Plan
 from tensornet_keras.contraction.execute import dense_kernel, execute
 from tensornet_keras.layers import planning
+from tensornet_keras.layers.adapters import AdaptedLayer
 from tensornet_keras.layers.arguments import (
     refuse,
     trainable_format,
 )
-from tensornet_keras.layers.core_holder import CoreHolder
 from tensornet_keras.layers.initializers import check_initializer
 from tensornet_keras.layers.switches import drop_bonds
 from tensornet_keras.network import TensorNetwork
 
 
-class FactorizedLayer(CoreHolder):
+class FactorizedLayer(AdaptedLayer):
     """Base class of the layers whose kernel is a network of cores.
 
     Abstract: use `FactorizedDense`, `FactorizedConv2D` and their kin.
@@ -66,7 +66,8 @@ class FactorizedLayer(CoreHolder):
             them with an optimizer of the Adam family.
         recompute: Whether what lies between input and output is computed
             again for the gradient instead of being kept.
-        **kwargs: Arguments of `keras.layers.Layer` (name, dtype, trainable).
+        **kwargs: `lora_rank` and `lora_alpha`, as in `AdaptedLayer`, and
+            arguments of `keras.layers.Layer` (name, dtype, trainable).
 
     Raises:
         ValueError: If an argument of the Keras layer is given that a
@@ -146,7 +147,9 @@ class FactorizedLayer(CoreHolder):
                 f"Received: layer {self.name!r}, which is not. "
                 "Call the layer, or its `build`, first."
             )
-        return dense_kernel(self.format.network, self.cores)
+        return self._adapted_kernel(
+            dense_kernel(self.format.network, self.cores)
+        )
 
     def plan(self, input_shape=None, training=False) -> Plan:
         """The plan by which the layer contracts its input; prints.
@@ -182,7 +185,9 @@ class FactorizedLayer(CoreHolder):
             return dataclasses.replace(plan, batch=input_shape[0], rivals=())
         return plan
 
-    def _contract(self, inputs, plan, convolution=None, training=False):
+    def _contract(
+        self, inputs, plan, convolution=None, training=False, met=None
+    ):
         """The input contracted with the cores, with all switches."""
         cores = self._cores_for(training)
         again = self.recompute and training
@@ -197,7 +202,10 @@ class FactorizedLayer(CoreHolder):
             function = keras.remat(contracted) if again else contracted
             return lambda: function(inputs, *cores)
 
-        return planning.run_best(plan, inputs, run)
+        outputs = planning.run_best(plan, inputs, run)
+        return self._adapted(
+            outputs, inputs, plan, convolution, met or self._met
+        )
 
     def _cores_for(self, training) -> list:
         """The cores that a call uses, with entries dropped as asked."""
@@ -213,7 +221,11 @@ class FactorizedLayer(CoreHolder):
 
     def _network(self) -> TensorNetwork:
         """The network with its legs of the kinds that the layer has."""
-        return self.format.network
+        return self._met(self.format.network)
+
+    def _met(self, network: TensorNetwork) -> TensorNetwork:
+        """A network with its legs of the kinds that the layer has."""
+        return network
 
     def _plan_for(self, input_shape, training=False) -> Plan:
         """The plan for an input of this static shape."""

@@ -37,6 +37,8 @@ class GateKernel(FactorizedLayer):
         **kwargs: Arguments of `FactorizedLayer`.
     """
 
+    takes_adapters = False
+
     def __init__(self, gates, units, format, **kwargs):
         super().__init__(format, use_bias=False, **kwargs)
         if self.quantization_mode is not None:
@@ -57,8 +59,7 @@ class GateKernel(FactorizedLayer):
 
     def quantize(self, mode=None, type_check=True, config=None):
         raise NotImplementedError(
-            "The kernels of a recurrent layer are not quantized. "
-            f"Received: {mode!r}."
+            f"Recurrent kernels are not quantized. Received: mode={mode!r}."
         )
 
     def meets(self, sequences_shape) -> None:
@@ -85,8 +86,7 @@ class GateKernel(FactorizedLayer):
         """
         cores = self._cores_for(training)
         kernel = dense_kernel(self.format.network, cores)
-        kernel = ops.cast(kernel, self.compute_dtype)
-        return ops.split(kernel, self.gates, axis=1)
+        return ops.split(ops.cast(kernel, self.compute_dtype), self.gates, 1)
 
     def for_every_step(self, plan: Plan, training) -> Callable:
         """The product with a state, whose steps among weights run once.

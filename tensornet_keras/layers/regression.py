@@ -56,7 +56,7 @@ class _TensorLayer(FactorizedLayer):
         self.input_spec = keras.layers.InputSpec(
             ndim=len(input_shape), axes=axes
         )
-        self.built = True
+        self._end_build()
 
     def _plan_for(self, input_shape, training=False) -> Plan:
         return chosen(

@@ -9,6 +9,7 @@ from tensornet_keras import validation
 from tensornet_keras.contraction import Plan
 from tensornet_keras.layers.embedding import FactorizedEmbedding
 from tensornet_keras.layers.planning import static_shape
+from tensornet_keras.network import TensorNetwork
 
 # What the names of tuned plans end in that are for hidden states.
 REVERSE = "-reverse"
@@ -90,7 +91,9 @@ class FactorizedReversibleEmbedding(FactorizedEmbedding):
             return super().call(inputs, training=training)
         hidden = ops.cast(inputs, self.reverse_dtype or self.compute_dtype)
         plan = self._reverse_plan(static_shape(hidden), bool(training))
-        logits = self._contract(hidden, plan, training=training)
+        logits = self._contract(
+            hidden, plan, training=training, met=TensorNetwork.transposed
+        )
         if self.logit_soft_cap is None:
             return logits
         cap = self.logit_soft_cap

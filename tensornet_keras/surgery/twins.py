@@ -81,6 +81,9 @@ def dense_twin(layer) -> keras.layers.Layer:
     source = source_class(layer)
     known = arguments_of(source)
     config = {k: v for k, v in config_of(layer).items() if k in known}
+    # Their adapters are part of the kernel.
+    for name in ("lora_rank", "lora_alpha"):
+        config.pop(name, None)
     if layer.quantization_mode is not None:
         # The kernel that quantized cores stand for is a float one.
         config["dtype"] = layer.dtype_policy.name.partition("_from_")[2]
@@ -90,7 +93,7 @@ def dense_twin(layer) -> keras.layers.Layer:
 def fill_dense(dense, layer) -> None:
     """Gives a built Keras layer the kernels that the cores stand for.
 
-    A kernel is frozen if all of its cores are.
+    A kernel is frozen if all of its cores are and no adapter is trained.
 
     Args:
         dense: The built Keras layer.
@@ -101,7 +104,8 @@ def fill_dense(dense, layer) -> None:
     ):
         # The kernel of a single core may be the core's own memory.
         variable.assign(backend.copied(kernel.kernel))
-        variable.trainable = any(x.trainable for x in kernel.core_variables)
+        held = not any(x.trainable for x in kernel.core_variables)
+        variable.trainable = kernel.lora_enabled or not held
     fill_bias(holder(dense), holder(layer))
     fill_activation(dense, layer)
 

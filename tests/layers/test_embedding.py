@@ -247,7 +247,6 @@ def test_the_regularizer_acts_on_each_core():
     [
         ("embeddings_constraint", "non_neg"),
         ("weights", np.zeros((67, 13))),
-        ("lora_rank", 4),
         ("quantization_config", {"mode": "int8"}),
         ("use_bias", True),
         ("activation", "relu"),

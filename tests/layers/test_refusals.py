@@ -13,8 +13,6 @@ TRAIN = tk.formats.TensorTrain(rank=2)
     ("name", "value"),
     [
         ("kernel_constraint", "non_neg"),
-        ("lora_rank", 4),
-        ("lora_alpha", 8),
         ("quantization_config", {"mode": "int8"}),
     ],
 )

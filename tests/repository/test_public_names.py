@@ -25,6 +25,7 @@ VERBS = (
     "finetune",
     "freeze",
     "profile",
+    "merge",
     "prune",
 )
 
