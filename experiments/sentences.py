@@ -31,6 +31,30 @@ def encoder(smoke=False):
     return model
 
 
+def of_length(tokens, model):
+    """An encoder of sentences of one length, which exporters want.
+
+    Args:
+        tokens: Tokens of a sentence.
+        model: The encoder.
+    """
+    inputs = {
+        "ids": keras.Input((tokens,), dtype="int32", name="ids"),
+        "mask": keras.Input((tokens,), name="mask"),
+    }
+    return keras.Model(inputs, model(inputs))
+
+
+def sentence(tokens):
+    """One sentence of so many tokens, whatever they mean.
+
+    Args:
+        tokens: How many.
+    """
+    ids = np.arange(1000, 1000 + tokens, dtype="int32")[None]
+    return {"ids": ids, "mask": np.ones((1, tokens), "float32")}
+
+
 def towards_teacher(epochs, rate):
     """A phase towards the embeddings of the original.
 

@@ -4,7 +4,6 @@ Each model as it is and frozen, at batch 1, in the same runtime with the same
 number of threads, one after the other by turns.
 """
 
-import contextlib
 import json
 import os
 import subprocess
@@ -21,6 +20,7 @@ from tensornet_keras import backend
 
 from .. import targets
 from ..notes import skipped
+from ..runtimes import RUNTIMES
 from . import conversions
 from .layers import timed_row
 from .sides import frozen_model
@@ -28,10 +28,7 @@ from .sides import frozen_model
 NAMES = ("lenet5", "vgg16")
 FROZEN = "ours, frozen"
 SMALLER, QUICKER = 12.0, 2.0
-RUNTIMES = {
-    "litert": (".tflite", "ai_edge_litert"),
-    "onnx": (".onnx", "onnxruntime"),
-}
+PACKAGES = {"litert": "ai_edge_litert", "onnx": "onnxruntime"}
 
 
 def run(smoke):
@@ -40,7 +37,7 @@ def run(smoke):
         skipped("Nothing exported: it needs KERAS_BACKEND=tensorflow.")
         return
     for name in NAMES[:1] if smoke else NAMES:
-        for runtime, (_, package) in RUNTIMES.items():
+        for runtime, package in PACKAGES.items():
             if util.find_spec(package) is None:
                 skipped(f"Not timed in {package}, which is not installed.")
                 continue
@@ -102,7 +99,7 @@ def _export(name, runtime, folder):
 def _row(name, runtime, shape, paths, smoke):
     x = np.random.default_rng(0).standard_normal(shape, "float32")
     threads = len(os.sched_getaffinity(0))
-    load = {"litert": _litert, "onnx": _onnx}[runtime]
+    _, load = RUNTIMES[runtime]
     sizes = {side: os.path.getsize(path) for side, path in paths.items()}
     return timed_row(
         f"{name}, {runtime}, batch 1",
@@ -117,36 +114,6 @@ def _row(name, runtime, shape, paths, smoke):
         ours=(FROZEN,),
         at_least={f"source / {FROZEN}": QUICKER} if name == "vgg16" else None,
     )
-
-
-def _litert(path, x, threads):
-    from ai_edge_litert.interpreter import Interpreter
-
-    # The runtime writes its greeting past Python.
-    with contextlib.redirect_stderr(None):
-        interpreter = Interpreter(model_path=str(path), num_threads=threads)
-        (inputs,) = interpreter.get_input_details()
-        interpreter.resize_tensor_input(inputs["index"], x.shape)
-        interpreter.allocate_tensors()
-
-    def call():
-        interpreter.set_tensor(inputs["index"], x)
-        interpreter.invoke()
-
-    return call
-
-
-def _onnx(path, x, threads):
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        str(path), options, providers=["CPUExecutionProvider"]
-    )
-    (inputs,) = session.get_inputs()
-    return lambda: session.run(None, {inputs.name: x})
 
 
 if __name__ == "__main__":

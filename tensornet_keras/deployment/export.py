@@ -19,7 +19,7 @@ from importlib import util
 import keras
 
 from tensornet_keras import backend, model_inputs, validation, writing
-from tensornet_keras.deployment import large_onnx, parity
+from tensornet_keras.deployment import large_onnx, onnx_operations, parity
 from tensornet_keras.deployment.parity import ExportError
 from tensornet_keras.layers import planning
 
@@ -204,6 +204,8 @@ def _write(model, draft, format, specs):
     # Only TensorFlow itself chooses among plans well when a graph runs.
     saved = format == "tf_saved_model"
     plans = contextlib.nullcontext if saved else planning.without_branches
+    if format == "onnx":
+        onnx_operations.teach()
     large = format == "onnx" and model.count_params() >= large_onnx.LARGE
     aside = (
         large_onnx.weights_aside(draft) if large else contextlib.nullcontext()
