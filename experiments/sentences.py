@@ -8,9 +8,8 @@ import tensornet_keras as tk
 from .datasets.text import SentenceBatches, sentiments, word_pieces
 from .datasets.weights import arrays_of
 from .models.minilm import fill_minilm, minilm
+from .probes import ridge
 
-# Weight of the ridge, for embeddings of norm 1.
-RIDGE = 1.0
 PROBED = 2500
 LONGEST = 64
 BATCH = 32
@@ -132,11 +131,7 @@ class Probe:
             original: Embeddings of the dev sentences by the original.
         """
         train, dev = (self.embeddings(model, x) for x in ("train", "dev"))
-        mean = train.mean(0)
-        x, y = train - mean, self._parts["train"][1]
-        gram = x.T @ x + RIDGE * np.eye(x.shape[1])
-        weights = np.linalg.solve(gram, x.T @ (y - y.mean()))
-        guess = (dev - mean) @ weights + y.mean()
+        guess = ridge(train, self._parts["train"][1], dev)
         right = (guess > 0) == (self._parts["dev"][1] > 0)
         found = {"accuracy": np.mean(right)}
         if original is not None:

@@ -142,6 +142,21 @@ def sentiments(part, smoke=False):
     return list(texts), np.array(labels, int)
 
 
+def shakespeare(smoke=False):
+    """Plays of Shakespeare, a million characters.
+
+    Karpathy 2015, "The unreasonable effectiveness of recurrent neural
+    networks", for the choice.
+
+    Args:
+        smoke: Whether a made-up text will do where the file is not there.
+    """
+    path = data_folder() / "text" / "tinyshakespeare.txt"
+    if smoke and not path.is_file():
+        return "to be or not to be, that is the question. " * 16
+    return _text(path)
+
+
 def _text(path):
     if not path.is_file():
         raise FileNotFoundError(

@@ -1,5 +1,6 @@
 """Pretrained weights in the data folder, as arrays by name."""
 
+import keras
 import numpy as np
 
 from .sources import FOLDER_VARIABLE, data_folder
@@ -16,7 +17,8 @@ def fill(model, name, smoke=False):
     """Gives a network the pretrained weights of its namesakes.
 
     Args:
-        model: A network whose layers are named as PyTorch names modules.
+        model: A network whose layers are named as PyTorch names modules,
+            without underscores in front.
         name: As for `kernels`.
         smoke: Whether the model may keep its own weights where the file is
             not there.
@@ -31,12 +33,16 @@ def fill(model, name, smoke=False):
     path = data_folder() / "weights" / f"{name}.npz"
     if not path.is_file() and smoke:
         return "random weights"
-    arrays = arrays_of(name)
+    # Exporters refuse names that begin with an underscore.
+    arrays = {
+        ".".join(part.removeprefix("_") for part in key.split(".")): array
+        for key, array in arrays_of(name).items()
+    }
     for layer in model.layers:
         if layer.weights:
             layer.set_weights(
                 [
-                    _as_keras(arrays.pop(f"{layer.name}.{kind}"))
+                    _as_keras(arrays.pop(f"{layer.name}.{kind}"), layer)
                     for kind in KINDS[len(layer.weights)]
                 ]
             )
@@ -66,8 +72,10 @@ def arrays_of(name):
         return {key: file[key] for key in file.files}
 
 
-def _as_keras(array):
+def _as_keras(array, layer):
     """A kernel with PyTorch's axes in the order of Keras'; others alike."""
+    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        return array.transpose(2, 3, 0, 1)
     if array.ndim == 4:
         return array.transpose(2, 3, 1, 0)
     return array.T

@@ -93,6 +93,18 @@ class Feed:
             )
         return data
 
+    def steps_of(self, data) -> int | None:
+        """How many batches of an epoch are taken, `None` for all.
+
+        Args:
+            data: What `epoch` returned.
+        """
+        if self._steps is None or isinstance(data, Batches):
+            return None
+        if isinstance(data, keras.utils.PyDataset):
+            return min(self._steps, len(data))
+        return self._steps
+
 
 Data = Callable[[int], Iterable] | Iterable
 

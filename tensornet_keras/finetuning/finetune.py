@@ -56,7 +56,7 @@ def finetune(
         phases: `Blockwise(...)`, `EndToEnd(...)` and `Compress(...)`, in
             order. `None` is `EndToEnd()`.
         batch_size: Examples in a batch, where `data` is arrays.
-        steps_per_epoch: Batches of an epoch where `data` is arrays, `None`
+        steps_per_epoch: Batches of an epoch, `None`
             for all.
         validation_data: As in `fit`, for the phases that train end to end.
         callbacks: Keras callbacks, which hear of every phase and block as of

@@ -102,8 +102,10 @@ class Run:
 
     def _epoch(self, stage, number, epoch, callbacks) -> EpochRow:
         start = time.perf_counter()
+        data = self.feed.epoch(number, epoch)
         history = stage.trainer.fit(
-            self.feed.epoch(number, epoch),
+            data,
+            steps_per_epoch=self.feed.steps_of(data),
             initial_epoch=epoch,
             epochs=epoch + 1,
             shuffle=False,

@@ -24,6 +24,7 @@ def copy_state(source, copied, replaced=frozenset()) -> None:
     Raises:
         ValueError: If the copy has other variables than the source.
     """
+    _give_adapters(source, copied, replaced)
     other = len(source.variables) != len(copied.variables)
     if other and not replaced:
         raise ValueError(
@@ -44,6 +45,17 @@ def copy_state(source, copied, replaced=frozenset()) -> None:
                 ours.load_assets(folder)
     for ours, theirs in _paired_variables(copied, source, replaced):
         ours.assign(backend.copied(theirs))
+
+
+def _give_adapters(source, copied, replaced) -> None:
+    """Adds the adapters that a source has and its copy has not yet.
+
+    A class that makes its parts itself knows nothing of them.
+    """
+    for ours, theirs in _paired_sublayers(copied, source, replaced):
+        lacks = not getattr(ours, "lora_enabled", True)
+        if lacks and getattr(theirs, "lora_enabled", False) and ours.built:
+            ours.enable_lora(theirs.lora_rank, lora_alpha=theirs.lora_alpha)
 
 
 def copy_trainable(layer, copied, replaced=frozenset()) -> None:

@@ -5,6 +5,7 @@ import pytest
 from keras import layers
 
 import tensornet_keras as tk
+from tensornet_keras import profiling
 from tensornet_keras.conversion import latency
 from tests.small_models import (
     assert_same_values,
@@ -37,11 +38,26 @@ def clock(monkeypatch, times):
     )
 
 
-def test_the_whole_is_measured_and_the_report_says_it():
-    _, report = tk.convert(wide(), LOW(), latency=0.6)
+def test_the_whole_is_measured_and_the_report_says_it(monkeypatch):
+    """What is timed is the source beside a frozen model of those formats."""
+    timed = []
+
+    def compare(models, **kwargs):
+        timed.append((models, profiling.compare(models, **kwargs)))
+        return timed[-1][1]
+
+    monkeypatch.setattr(latency, "compare", compare)
+    model = wide()
+    small, report = tk.convert(model, LOW(), latency=0.6)
     assert 0 < report.latency <= 0.6
     assert report.replaced
     assert report.to_dict()["latency"] == report.latency
+    models, found = timed[-1]
+    original, frozen = found.versions
+    assert report.latency == frozen.seconds / original.seconds
+    assert models["original"] is model
+    params = tk.freeze(small, 1).count_params()
+    assert models["frozen"].count_params() == params < model.count_params()
 
 
 def test_a_budget_that_was_missed_is_corrected(monkeypatch):

@@ -196,3 +196,31 @@ def test_half_precision_scales_its_loss():
         callbacks=[Watch()],
     )
     assert seen == ["LossScaleOptimizer"] * 2
+
+
+def test_steps_limit_data_of_every_kind():
+    tf = pytest.importorskip("tensorflow")
+    examples = numbers(64, 8)
+    endless = tf.data.Dataset.from_tensor_slices(examples).batch(8).repeat()
+    batch = examples[:8]
+    kinds = [examples, Repeated([batch], 9), Repeated([batch], 2), endless]
+    wanted = [3, 3, 2, 3]
+    for data, count in zip(kinds, wanted, strict=True):
+        seen = _Counting()
+        tk.finetune(
+            mlp(),
+            data,
+            teacher=mlp(),
+            batch_size=8,
+            steps_per_epoch=3,
+            phases=[tk.finetuning.EndToEnd(2)],
+            callbacks=[seen],
+        )
+        assert seen.batches == 2 * count
+
+
+class _Counting(keras.callbacks.Callback):
+    batches = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches += 1
