@@ -186,6 +186,10 @@ def export(arguments):
             arguments.format,
             tolerance=arguments.tolerance,
             sample=sample(model, arguments.sample),
+            quantize=arguments.quantize,
+            calibration_data=sample(
+                model, arguments.calibration, "--calibration"
+            ),
         )
     _print(str(report))
 

@@ -267,9 +267,19 @@ def _add_export(verbs):
     export.add_argument(
         "--tolerance",
         type=float,
-        default=1e-4,
         metavar="T",
-        help="largest relative difference allowed (default: 1e-4)",
+        help="largest relative difference allowed (default: 1e-4; 0.1 where "
+        "weights are quantized)",
+    )
+    export.add_argument(
+        "--quantize",
+        choices=("dynamic_range", "float16", "int8"),
+        help="store a LiteRT file's weights in fewer bits",
+    )
+    export.add_argument(
+        "--calibration",
+        metavar="FILE",
+        help="examples for --quantize int8, as numpy.save writes them",
     )
     _add_sample(export)
     export.set_defaults(run=commands.export)

@@ -18,13 +18,12 @@ from dataclasses import dataclass, field
 
 import keras
 import numpy as np
-from keras import ops
 
-from tensornet_keras import model_inputs, surgery
-from tensornet_keras.conversion import layer_inputs, rules
+from tensornet_keras import surgery
+from tensornet_keras.conversion import layer_inputs, rules, statistics
+from tensornet_keras.conversion.calibration_data import batches_of
 from tensornet_keras.conversion.factorization import Factorization
 
-BATCH_SIZE = 64
 # Share of the mean square of the inputs by which a kernel is drawn to its
 # source's.
 RIDGE = 1e-3
@@ -131,10 +130,13 @@ class Calibration:
 
     def __init__(self, model, data):
         self.model = model
-        self.batches = batches_of(model, data)
+        layers = list(surgery.leaf_layers(model))
+        self.batches, self.held_back = statistics.split(
+            batches_of(model, data), layers
+        )
         self.copy = surgery.copy_with(model, _none, _none)
         twins = zip(
-            surgery.leaf_layers(model),
+            layers,
             surgery.leaf_layers(self.copy),
             strict=True,
         )
@@ -153,6 +155,35 @@ class Calibration:
             layer: A layer of the model.
         """
         return id(layer) not in self._looped
+
+    def settle_statistics(self) -> statistics.Statistics | None:
+        """Gives the copy the better statistics of its normalizations."""
+        return statistics.settled(
+            self.model,
+            self.copy,
+            self._normalizations(),
+            self.batches,
+            self.held_back,
+        )
+
+    def give_statistics(self, model) -> None:
+        """Gives a converted model the statistics of the copy.
+
+        Args:
+            model: The source with other layers in place of some.
+        """
+        statistics.take_over(
+            surgery.leaf_layers(self.copy),
+            surgery.leaf_layers(model),
+            self._normalizations(),
+        )
+
+    def _normalizations(self) -> list:
+        return [
+            self.twin(layer)
+            for layer in surgery.leaf_layers(self.model)
+            if statistics.is_estimable(layer) and self.hears(layer)
+        ]
 
     def in_order(self, layers: Iterable) -> list:
         """The layers in the order in which the model first calls them.
@@ -235,49 +266,6 @@ class Calibration:
             twin.bias.assign(found.bias)
 
 
-def batches_of(model, data) -> list:
-    """Calibration data as batches of the arrays that a model takes.
-
-    Args:
-        model: A built model.
-        data: As in `Calibration`.
-
-    Raises:
-        ValueError: If the data is empty, not finite or does not fit.
-    """
-    specs = model_inputs.input_specs(model)
-    if isinstance(data, (np.ndarray, list, tuple, dict)) or ops.is_tensor(data):
-        whole = model_inputs.sample_inputs(specs, data, "calibration_data")
-        length = len(keras.tree.flatten(whole)[0])
-        starts = range(0, length, BATCH_SIZE)
-        batches = [
-            keras.tree.map_structure(
-                lambda x, at=start: x[at : at + BATCH_SIZE], whole
-            )
-            for start in starts
-        ]
-    else:
-        batches = [
-            model_inputs.sample_inputs(specs, each, "calibration_data")
-            for each in map(_without_labels, _iterated(data))
-        ]
-    if not batches:
-        raise ValueError(
-            "`calibration_data` must hold at least one example. "
-            "Received: none. Pass a few hundred examples."
-        )
-    for batch in batches:
-        for array in keras.tree.flatten(batch):
-            bad = array.dtype.kind == "f" and not np.isfinite(array).all()
-            if bad:
-                raise ValueError(
-                    "`calibration_data` must be finite. Received: an array "
-                    f"of shape {array.shape} with NaN or infinite numbers. "
-                    "Clean it first."
-                )
-    return batches
-
-
 def _in_loops(model) -> frozenset[int]:
     """The ids of layers that are called in a loop of the backend."""
     return frozenset(
@@ -286,25 +274,6 @@ def _in_loops(model) -> frozenset[int]:
         if isinstance(layer, keras.layers.TimeDistributed)
         for inner in layer._flatten_layers(include_self=False)
     )
-
-
-def _iterated(data):
-    if isinstance(data, keras.utils.PyDataset):
-        return (data[number] for number in range(len(data)))
-    try:
-        return iter(data)
-    except TypeError as error:
-        raise TypeError(
-            "`calibration_data` must be arrays, or an iterable of batches. "
-            f"Received: calibration_data={data!r}. "
-            "Pass for example 512 training examples."
-        ) from error
-
-
-def _without_labels(batch):
-    if isinstance(batch, tuple):
-        batch = keras.utils.unpack_x_y_sample_weight(batch)[0]
-    return keras.tree.map_structure(np.asarray, batch)
 
 
 def _none(*_):

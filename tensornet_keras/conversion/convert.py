@@ -169,6 +169,10 @@ def convert(
         if isinstance(outcome, Factorization)
     }
     small = _with_twins(model, found)
+    normalized = None
+    if calibration is not None and found:
+        normalized = calibration.settle_statistics()
+        calibration.give_statistics(small)
     report = Report(
         model.name,
         tuple(_row(layer, became[id(layer)]) for layer in layers),
@@ -177,6 +181,7 @@ def convert(
         functools.partial(details_of, model, small),
         spent.sensitivity,
         spent.latency,
+        normalized,
     )
     return small, report
 

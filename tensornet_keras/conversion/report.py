@@ -16,6 +16,7 @@ from tensornet_keras.conversion.details import Details
 from tensornet_keras.conversion.drawing import drawn
 from tensornet_keras.conversion.page import page
 from tensornet_keras.conversion.sensitivity import Sensitivity
+from tensornet_keras.conversion.statistics import Statistics
 from tensornet_keras.formats import Format
 from tensornet_keras.profiling import compare
 
@@ -133,6 +134,9 @@ class Report(reporting.Report):
             `evaluate`.
         latency: Time of the frozen model over that of the source, as it was
             measured; `None` without `latency`.
+        statistics: What batch normalizations do with the source's statistics
+            and with new ones; `None` where there are none, or no calibration
+            data to judge them on.
     """
 
     model: str
@@ -144,6 +148,7 @@ class Report(reporting.Report):
     )
     sensitivity: Sensitivity | None = None
     latency: float | None = None
+    statistics: Statistics | None = None
 
     @property
     def compression(self) -> float:
@@ -162,6 +167,7 @@ class Report(reporting.Report):
         table = rich.table.Table(
             title=escape(f"Conversion of {self.model}"),
             box=rich.box.SIMPLE_HEAD,
+            caption=None if self.statistics is None else str(self.statistics),
         )
         for heading in ("layer", "kind", "action", "modes", "ranks"):
             table.add_column(heading, overflow="fold")
@@ -251,6 +257,11 @@ class Report(reporting.Report):
                 None if self.sensitivity is None else self.sensitivity.to_dict()
             ),
             "latency": self.latency,
+            "statistics": (
+                None
+                if self.statistics is None
+                else dataclasses.asdict(self.statistics)
+            ),
         }
 
 

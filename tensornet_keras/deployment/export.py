@@ -19,7 +19,12 @@ from importlib import util
 import keras
 
 from tensornet_keras import backend, model_inputs, validation, writing
-from tensornet_keras.deployment import large_onnx, onnx_operations, parity
+from tensornet_keras.deployment import (
+    large_onnx,
+    onnx_operations,
+    parity,
+    quantizing,
+)
 from tensornet_keras.deployment.parity import ExportError
 from tensornet_keras.layers import planning
 
@@ -70,7 +75,14 @@ class ExportReport:
 
 
 def export(
-    model, path, format="tf_saved_model", tolerance=1e-4, sample=None
+    model,
+    path,
+    format="tf_saved_model",
+    tolerance=None,
+    sample=None,
+    *,
+    quantize=None,
+    calibration_data=None,
 ) -> ExportReport:
     """Exports a model for inference and proves that the file agrees with it.
 
@@ -85,11 +97,19 @@ def export(
             in `.tflite` for LiteRT or in `.onnx` for ONNX.
         format: `"tf_saved_model"`, `"litert"` or `"onnx"`.
         tolerance: The largest relative difference allowed: the largest
-            absolute difference over the largest absolute output.
+            absolute difference over the largest absolute output. `None` is
+            1e-4, or 0.1 of a file that is quantized.
         sample: Inputs to compare on, as the model takes them, with a batch
             axis. Needed where random numbers cannot stand for inputs: integer
             inputs, sizes other than the batch left open. `None` for random
             inputs.
+        quantize: Post-training quantization of a LiteRT file:
+            `"dynamic_range"` stores weights in eight bits, `"float16"` in
+            half precision, and `"int8"` computes with integers of eight bits
+            wherever it can; inputs and outputs stay floats. `None` for none.
+        calibration_data: For `"int8"`, examples as the model takes them, a
+            hundred or so; they set the ranges of the integers, and stand for
+            a `sample` that is not given.
 
     Returns:
         An `ExportReport`.
@@ -97,7 +117,8 @@ def export(
     Raises:
         ValueError: If `format` is unknown, `path` exists, cannot be written
             or has another ending, `tolerance` is not positive, the model is
-            not built or `sample` is missing or does not fit.
+            not built, `sample` is missing or does not fit, or `quantize` does
+            not go with the format or the data.
         ImportError: If a package that the format needs is missing.
         ExportError: If the export fails, or the file differs from the model.
             Nothing is left at `path` then.
@@ -113,12 +134,17 @@ def export(
     """
     target = _target(format)
     path = _free_path(path, format, target)
+    if tolerance is None:
+        tolerance = quantizing.tolerance_for(quantize)
     tolerance = _positive(tolerance)
     _check_surroundings(format, target)
+    if sample is None:
+        sample = calibration_data
     specs = model_inputs.input_specs(model, sample)
+    told = quantizing.settings(quantize, format, specs, calibration_data)
     trials = _trials(specs, sample)
     with writing.draft(path) as draft:
-        _write(model, draft, format, specs)
+        _write(model, draft, format, specs, told)
         run = parity.load(draft, format, specs)
         difference = _difference(model, run, trials, tolerance)
         size = _size(draft)
@@ -200,7 +226,7 @@ def _trials(specs, sample):
     ]
 
 
-def _write(model, draft, format, specs):
+def _write(model, draft, format, specs, told):
     # Only TensorFlow itself chooses among plans well when a graph runs.
     saved = format == "tf_saved_model"
     plans = contextlib.nullcontext if saved else planning.without_branches
@@ -213,7 +239,11 @@ def _write(model, draft, format, specs):
     with _quiet(), plans(), aside:
         try:
             model.export(
-                draft, format=format, verbose=False, input_signature=[specs]
+                draft,
+                format=format,
+                verbose=False,
+                input_signature=[specs],
+                **told,
             )
         except Exception as error:
             raise ExportError(
@@ -234,6 +264,9 @@ def _quiet():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             warnings.simplefilter("ignore", FutureWarning)
+            # TensorFlow's own converter warns of its own interpreter.
+            old = r"\s*Warning: tf\.lite\.Interpreter is deprecated"
+            warnings.filterwarnings("ignore", old, UserWarning)
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

@@ -1,0 +1,73 @@
+"""Calibration data: batches of the arrays that a model takes."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import ops
+
+from tensornet_keras import model_inputs
+
+BATCH_SIZE = 64
+
+
+def batches_of(model, data) -> list:
+    """Calibration data as batches of the arrays that a model takes.
+
+    Args:
+        model: A built model.
+        data: As in `Calibration`.
+
+    Raises:
+        ValueError: If the data is empty, not finite or does not fit.
+    """
+    specs = model_inputs.input_specs(model)
+    if isinstance(data, (np.ndarray, list, tuple, dict)) or ops.is_tensor(data):
+        whole = model_inputs.sample_inputs(specs, data, "calibration_data")
+        length = len(keras.tree.flatten(whole)[0])
+        starts = range(0, length, BATCH_SIZE)
+        batches = [
+            keras.tree.map_structure(
+                lambda x, at=start: x[at : at + BATCH_SIZE], whole
+            )
+            for start in starts
+        ]
+    else:
+        batches = [
+            model_inputs.sample_inputs(specs, each, "calibration_data")
+            for each in map(_without_labels, _iterated(data))
+        ]
+    if not batches:
+        raise ValueError(
+            "`calibration_data` must hold at least one example. "
+            "Received: none. Pass a few hundred examples."
+        )
+    for batch in batches:
+        for array in keras.tree.flatten(batch):
+            bad = array.dtype.kind == "f" and not np.isfinite(array).all()
+            if bad:
+                raise ValueError(
+                    "`calibration_data` must be finite. Received: an array "
+                    f"of shape {array.shape} with NaN or infinite numbers. "
+                    "Clean it first."
+                )
+    return batches
+
+
+def _iterated(data):
+    if isinstance(data, keras.utils.PyDataset):
+        return (data[number] for number in range(len(data)))
+    try:
+        return iter(data)
+    except TypeError as error:
+        raise TypeError(
+            "`calibration_data` must be arrays, or an iterable of batches. "
+            f"Received: calibration_data={data!r}. "
+            "Pass for example 512 training examples."
+        ) from error
+
+
+def _without_labels(batch):
+    if isinstance(batch, tuple):
+        batch = keras.utils.unpack_x_y_sample_weight(batch)[0]
+    return keras.tree.map_structure(np.asarray, batch)
