@@ -6,14 +6,15 @@ window, an einsum kernel the axes that it sums over.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import keras
 import numpy as np
 from keras import ops
 
+from tensornet_keras.layer_calls import wrapped_call
 from tensornet_keras.layers.einsum_equation import EinsumEquation
 
 # Moments of more features than this would not fit: half a gigabyte.
@@ -112,26 +113,19 @@ def _equation(layer) -> EinsumEquation:
     return EinsumEquation.parse(layer.equation, ndim)
 
 
-@contextlib.contextmanager
-def heard(layer, hear: Callable[[object], None]) -> Iterator[None]:
+def heard(layer, hear: Callable[[object], None]) -> AbstractContextManager:
     """Context in which a function hears what a layer is called on.
 
     Args:
         layer: A Keras layer.
         hear: A function of the layer's first argument.
     """
-    attributes = vars(layer)
-    before = {"call": attributes["call"]} if "call" in attributes else {}
-    call = layer.call
 
-    def hearing_call(inputs, *args, **kwargs):
-        hear(inputs)
-        return call(inputs, *args, **kwargs)
+    def hearing(call):
+        def hearing_call(inputs, *args, **kwargs):
+            hear(inputs)
+            return call(inputs, *args, **kwargs)
 
-    # Past Keras' own __setattr__, which tracks what a layer is given.
-    attributes["call"] = hearing_call
-    try:
-        yield
-    finally:
-        del attributes["call"]
-        attributes.update(before)
+        return hearing_call
+
+    return wrapped_call(layer, hearing)

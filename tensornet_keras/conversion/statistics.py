@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -18,6 +18,7 @@ import numpy as np
 from keras import ops
 
 from tensornet_keras import backend
+from tensornet_keras.layer_calls import wrapped_call
 
 # Share of the batches that nothing is fitted to.
 HELD_BACK = 8
@@ -154,30 +155,23 @@ class _Sums:
         return mean, np.maximum(self.second / self.count - mean**2, 0.0)
 
 
-@contextlib.contextmanager
-def _by_the_batch(layer, sums: _Sums) -> Iterator[None]:
+def _by_the_batch(layer, sums: _Sums) -> contextlib.AbstractContextManager:
     """Context in which a layer normalizes by the statistics of its input."""
-    attributes = vars(layer)
-    before = {"call": attributes["call"]} if "call" in attributes else {}
-    call = layer.call
 
-    def normalizing_call(inputs, *args, **kwargs):
-        axis = layer.axis % len(inputs.shape)
-        axes = [n for n in range(len(inputs.shape)) if n != axis]
-        numbers = ops.convert_to_numpy(ops.cast(inputs, "float32"))
-        numbers = numbers.astype(np.float64)
-        mean, variance = numbers.mean(tuple(axes)), numbers.var(tuple(axes))
-        sums.add(math.prod(numbers.shape[n] for n in axes), mean, variance)
-        _assign(layer, mean, variance)
-        return call(inputs, *args, **kwargs)
+    def normalizing(call):
+        def normalizing_call(inputs, *args, **kwargs):
+            axis = layer.axis % len(inputs.shape)
+            axes = [n for n in range(len(inputs.shape)) if n != axis]
+            numbers = ops.convert_to_numpy(ops.cast(inputs, "float32"))
+            numbers = numbers.astype(np.float64)
+            mean, variance = numbers.mean(tuple(axes)), numbers.var(tuple(axes))
+            sums.add(math.prod(numbers.shape[n] for n in axes), mean, variance)
+            _assign(layer, mean, variance)
+            return call(inputs, *args, **kwargs)
 
-    # Past Keras' own __setattr__, which tracks what a layer is given.
-    attributes["call"] = normalizing_call
-    try:
-        yield
-    finally:
-        del attributes["call"]
-        attributes.update(before)
+        return normalizing_call
+
+    return wrapped_call(layer, normalizing)
 
 
 def _numbers(layer) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import keras
 
+from tensornet_keras.layer_calls import wrapped_call
 from tensornet_keras.profiling import multiply_adds
 
 _WHOLE = (keras.layers.RNN, keras.layers.TimeDistributed)
@@ -111,27 +112,20 @@ def _inner_layers(layer):
     return layer._flatten_layers(include_self=False, recursive=False)
 
 
-@contextlib.contextmanager
 def _recording_calls(recording, called):
     """Notes each call of one layer object while the context is open."""
-    attributes = vars(recording.layer)
-    before = {"call": attributes["call"]} if "call" in attributes else {}
-    call = recording.layer.call
 
-    def recording_call(*args, **kwargs):
-        if recording not in called:
-            called.append(recording)
-        outputs = call(*args, **kwargs)
-        recording.calls.append(_call(args, kwargs, outputs))
-        return outputs
+    def recording_all(call):
+        def recording_call(*args, **kwargs):
+            if recording not in called:
+                called.append(recording)
+            outputs = call(*args, **kwargs)
+            recording.calls.append(_call(args, kwargs, outputs))
+            return outputs
 
-    # Past Keras' own __setattr__, which tracks what a layer is given.
-    attributes["call"] = recording_call
-    try:
-        yield
-    finally:
-        del attributes["call"]
-        attributes.update(before)
+        return recording_call
+
+    return wrapped_call(recording.layer, recording_all)
 
 
 def _call(args, kwargs, outputs):

@@ -10,7 +10,7 @@ from keras import layers
 
 import tensornet_keras as tk
 from tensornet_keras import cli
-from tensornet_keras.cli import commands, inputs
+from tensornet_keras.cli import commands
 
 
 @pytest.fixture
@@ -158,18 +158,6 @@ def test_a_sample_file_holds_several_inputs(folder):
     np.savez("x.npz", one=np.ones((2, 3)), two=np.zeros((2, 3)))
     for name in ("list.keras", "dict.keras"):
         assert run("inspect", name, "--sample", "x.npz") == 0
-
-
-def test_arrays_go_to_the_inputs_of_their_names():
-    one, two = keras.Input((3,), name="one"), keras.Input((3,), name="two")
-    model = keras.Model([one, two], layers.Subtract()([one, two]))
-    arrays = {"two": np.zeros((2, 3)), "one": np.ones((2, 3))}
-    found = inputs.structured(model, arrays)
-    assert [array[0, 0] for array in found] == [1.0, 0.0]
-    unnamed = {"arr_0": np.zeros((2, 3)), "arr_1": np.ones((2, 3))}
-    assert inputs.structured(model, unnamed) == list(unnamed.values())
-    with pytest.raises(ValueError, match="the inputs are: one, two"):
-        inputs.structured(model, {"one": np.ones((2, 3)), "three": None})
 
 
 def test_a_subclassed_model_is_inspected(folder, capsys):

@@ -1,0 +1,25 @@
+"""Calls of a single layer object: seen or changed from outside for a while."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+
+@contextlib.contextmanager
+def wrapped_call(layer, wrap: Callable[[Callable], Callable]) -> Iterator[None]:
+    """Context in which a layer's `call` is another function.
+
+    Args:
+        layer: A Keras layer.
+        wrap: A function from its `call` to what takes its place.
+    """
+    # Past Keras' own __setattr__, which tracks what a layer is given.
+    attributes = vars(layer)
+    before = {"call": attributes["call"]} if "call" in attributes else {}
+    attributes["call"] = wrap(layer.call)
+    try:
+        yield
+    finally:
+        del attributes["call"]
+        attributes.update(before)
