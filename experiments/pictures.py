@@ -1,5 +1,6 @@
 """What logits for pictures are worth: a probe, agreement and cosines."""
 
+import keras
 import numpy as np
 
 from .datasets.weights import fill
@@ -7,6 +8,17 @@ from .models.efficientnet import efficientnet_lite0, scaled
 from .probes import ridge
 
 BATCH = 32
+
+
+def hold_statistics(model):
+    """Freezes batch normalizations, whose statistics follow slowly.
+
+    Args:
+        model: A network that is to be trained for a few steps.
+    """
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
 
 
 class Probe:
