@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 
+import keras
+
 
 @contextlib.contextmanager
 def wrapped_call(layer, wrap: Callable[[Callable], Callable]) -> Iterator[None]:
@@ -23,3 +25,17 @@ def wrapped_call(layer, wrap: Callable[[Callable], Callable]) -> Iterator[None]:
     finally:
         del attributes["call"]
         attributes.update(before)
+
+
+def holds_numbers(tensor) -> bool:
+    """Whether a tensor has numbers, or a backend only traces it.
+
+    Args:
+        tensor: A tensor of the backend.
+    """
+    try:
+        keras.ops.convert_to_numpy(tensor)
+    except (NotImplementedError, TypeError, RuntimeError):
+        # TensorFlow, JAX and PyTorch in turn, on a tensor that is traced.
+        return False
+    return True

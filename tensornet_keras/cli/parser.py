@@ -268,7 +268,7 @@ def _add_export(verbs):
         "--tolerance",
         type=float,
         metavar="T",
-        help="largest relative difference allowed (default: 1e-4; 0.1 where "
+        help="largest relative difference allowed (default: 1e-4; more where "
         "weights are quantized)",
     )
     export.add_argument(

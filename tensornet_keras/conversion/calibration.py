@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 
-from tensornet_keras import surgery
+from tensornet_keras import model_inputs, surgery
 from tensornet_keras.conversion import layer_inputs, rules, statistics
 from tensornet_keras.conversion.calibration_data import batches_of
 from tensornet_keras.conversion.factorization import Factorization
@@ -131,9 +131,7 @@ class Calibration:
     def __init__(self, model, data):
         self.model = model
         layers = list(surgery.leaf_layers(model))
-        self.batches, self.held_back = statistics.split(
-            batches_of(model, data), layers
-        )
+        self.batches, self.held_back = batches_of(model, data), []
         self.copy = surgery.copy_with(model, _none, _none)
         twins = zip(
             layers,
@@ -141,6 +139,10 @@ class Calibration:
             strict=True,
         )
         self._looped = _in_loops(model)
+        if any(map(self._is_estimable, layers)):
+            self.batches, self.held_back = statistics.split(
+                self.batches, _is_fixed(model, self.batches[0])
+            )
         self._twins = {id(layer): twin for layer, twin in twins}
         self._calls: dict[int, int] = {}
 
@@ -182,8 +184,11 @@ class Calibration:
         return [
             self.twin(layer)
             for layer in surgery.leaf_layers(self.model)
-            if statistics.is_estimable(layer) and self.hears(layer)
+            if self._is_estimable(layer)
         ]
+
+    def _is_estimable(self, layer) -> bool:
+        return statistics.is_estimable(layer) and self.hears(layer)
 
     def in_order(self, layers: Iterable) -> list:
         """The layers in the order in which the model first calls them.
@@ -274,6 +279,12 @@ def _in_loops(model) -> frozenset[int]:
         if isinstance(layer, keras.layers.TimeDistributed)
         for inner in layer._flatten_layers(include_self=False)
     )
+
+
+def _is_fixed(model, batch) -> bool:
+    """Whether a model takes batches of one size only."""
+    specs = keras.tree.flatten(model_inputs.input_specs(model, batch))
+    return any(spec.shape[0] is not None for spec in specs)
 
 
 def _none(*_):

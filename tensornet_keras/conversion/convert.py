@@ -53,10 +53,11 @@ def convert(
     Every `Dense`, `EinsumDense`, `Embedding`, `LSTM`, `GRU` and `Conv1D` to
     `Conv3D` layer that the filters let through is decomposed and replaced by
     its factorized twin of the same name; everything else is copied with its
-    weights. The source model is not changed and shares no weight with the
-    result. What owns layers is entered (nested and subclassed models,
-    wrappers, attention, custom layers), a shared layer stays shared, and the
-    compile settings are carried over with a fresh optimizer.
+    weights; with `calibration_data`, batch normalizations may get others. The
+    source model is not changed and shares no weight with the result. What owns
+    layers is entered (nested and subclassed models, wrappers, attention, custom
+    layers), a shared layer stays shared, and the compile settings are carried
+    over with a fresh optimizer.
 
     Args:
         model: A built model: Sequential, Functional or subclassed.
@@ -91,7 +92,10 @@ def convert(
             to the source's outputs as it can from the inputs that it will
             really get, and its bias gives them their mean. An `error` is that
             of a layer's outputs, and a budget weighs what reaches the outputs
-            of the model. Layers whose inputs are not products (embeddings,
+            of the model. Where the model has batch normalizations, an eighth
+            of the examples, the last, are held back, and the statistics
+            estimated anew if that misses less on them; so give them in random
+            order. Layers whose inputs are not products (embeddings,
             loops, stacks of kernels, groups) are decomposed without data.
         evaluate: A function from a model to its score, larger for better, to
             weigh layers within a budget by the score that the model loses

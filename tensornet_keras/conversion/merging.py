@@ -9,6 +9,7 @@ import keras
 
 from tensornet_keras import backend, surgery, validation
 from tensornet_keras.conversion import reranking
+from tensornet_keras.conversion.budgeted import naming
 from tensornet_keras.conversion.factorization import (
     Factorization,
     Kernel,
@@ -73,7 +74,9 @@ def merge(
         if reason:
             rows.append(LayerRow.kept(path_of(layer), layer, reason))
             continue
-        found[id(layer)] = own = _merged(layer, error, seed)
+        with naming(layer):
+            own = _merged(layer, error, seed)
+        found[id(layer)] = own
         rows.append(_dense_row(layer) if own is None else _row(layer, own))
 
     def twin_of(layer):
@@ -161,5 +164,10 @@ def _without_adapter(layer) -> keras.layers.Layer:
 def _fill_dense(twin, layer) -> None:
     (ours,), (theirs,) = map(twins.kernel_variables, (twin, layer))
     ours.assign(backend.copied(theirs))
-    twins.fill_bias(twin, layer)
+    # A bias, and the other table of an embedding that is not tied.
+    named = {variable.name: variable for variable in layer.variables}
+    for variable in twin.variables:
+        if variable is not ours:
+            variable.assign(backend.copied(named[variable.name]))
+            variable.trainable = named[variable.name].trainable
     twins.fill_activation(twin, layer)

@@ -60,7 +60,7 @@ def row(layer, found: Factorization, params_after: int) -> LayerRow:
         ", ".join(format.describe_modes() for format in found.formats),
         tuple(rank for format in found.formats for rank in format.rank),
         found.relative_error,
-        True,
+        found.converged,
     )
 
 

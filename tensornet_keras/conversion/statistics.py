@@ -18,10 +18,11 @@ import numpy as np
 from keras import ops
 
 from tensornet_keras import backend
-from tensornet_keras.layer_calls import wrapped_call
+from tensornet_keras.layer_calls import holds_numbers, wrapped_call
 
-# Share of the batches that nothing is fitted to.
+# One of so many examples is held back, if these are enough to judge on.
 HELD_BACK = 8
+LEAST = 8
 
 
 @dataclass(frozen=True)
@@ -61,18 +62,29 @@ def is_estimable(layer) -> bool:
     return isinstance(layer, kind) and layer.built and layer.trainable
 
 
-def split(batches: Sequence, layers: Sequence) -> tuple[list, list]:
-    """Batches to fit to, and others to judge on where there is something.
+def split(batches: Sequence, fixed: bool) -> tuple[list, list]:
+    """Examples to fit to, and the last eighth to judge on.
 
     Args:
         batches: Calibration data.
-        layers: The layers of the model.
+        fixed: Whether the model takes batches of one size only.
+
+    Returns:
+        Batches of both; of the latter none where there are too few examples.
     """
-    batches = list(batches)
-    if len(batches) < 2 or not any(map(is_estimable, layers)):
-        return batches, []
-    count = max(1, len(batches) // HELD_BACK)
-    return batches[:-count], batches[-count:]
+    kept, held_back = list(batches), []
+    lengths = [len(keras.tree.flatten(batch)[0]) for batch in kept]
+    left = sum(lengths) // HELD_BACK
+    if left < LEAST:
+        return kept, []
+    while left >= len(keras.tree.flatten(kept[-1])[0]):
+        held_back.insert(0, kept.pop())
+        left -= len(keras.tree.flatten(held_back[0])[0])
+    if left and not fixed:
+        whole, at = kept.pop(), -left
+        kept.append(keras.tree.map_structure(lambda x: x[:at], whole))
+        held_back.insert(0, keras.tree.map_structure(lambda x: x[at:], whole))
+    return kept, held_back
 
 
 def settled(source, copy, layers, batches, held_back) -> Statistics | None:
@@ -142,6 +154,11 @@ class _Sums:
 
     def __init__(self):
         self.count, self.first, self.second = 0, 0.0, 0.0
+        self.usable = True
+
+    def spoil(self):
+        """Says that not all inputs could be seen."""
+        self.usable = False
 
     def add(self, count, mean, variance):
         self.count += count
@@ -149,7 +166,7 @@ class _Sums:
         self.second = self.second + count * (variance + mean**2)
 
     def moments(self):
-        if not self.count:
+        if not self.count or not self.usable:
             return None
         mean = self.first / self.count
         return mean, np.maximum(self.second / self.count - mean**2, 0.0)
@@ -160,6 +177,11 @@ def _by_the_batch(layer, sums: _Sums) -> contextlib.AbstractContextManager:
 
     def normalizing(call):
         def normalizing_call(inputs, *args, **kwargs):
+            masked = kwargs.get("mask") is not None
+            if masked or not holds_numbers(inputs):
+                # Its statistics stay those of the source.
+                sums.spoil()
+                return call(inputs, *args, **kwargs)
             axis = layer.axis % len(inputs.shape)
             axes = [n for n in range(len(inputs.shape)) if n != axis]
             numbers = ops.convert_to_numpy(ops.cast(inputs, "float32"))

@@ -98,15 +98,16 @@ def export(
         format: `"tf_saved_model"`, `"litert"` or `"onnx"`.
         tolerance: The largest relative difference allowed: the largest
             absolute difference over the largest absolute output. `None` is
-            1e-4, or 0.1 of a file that is quantized.
+            1e-4, in half precision 0.01, in eight bits 0.1.
         sample: Inputs to compare on, as the model takes them, with a batch
             axis. Needed where random numbers cannot stand for inputs: integer
             inputs, sizes other than the batch left open. `None` for random
             inputs.
         quantize: Post-training quantization of a LiteRT file:
-            `"dynamic_range"` stores weights in eight bits, `"float16"` in
-            half precision, and `"int8"` computes with integers of eight bits
-            wherever it can; inputs and outputs stay floats. `None` for none.
+            `"dynamic_range"` stores weights in eight bits, but for small
+            tensors, `"float16"` in half precision, and `"int8"` computes
+            with integers of eight bits wherever it can; inputs and outputs
+            stay floats. `None` for none.
         calibration_data: For `"int8"`, examples as the model takes them, a
             hundred or so; they set the ranges of the integers, and stand for
             a `sample` that is not given.

@@ -10,7 +10,7 @@ from tensornet_keras import model_inputs
 
 DYNAMIC_RANGE, FLOAT16, INT8 = KINDS = ("dynamic_range", "float16", "int8")
 # Relative differences that are allowed where nothing else is said.
-TOLERANCE, COARSE = 1e-4, 0.1
+TOLERANCES = {None: 1e-4, FLOAT16: 1e-2, DYNAMIC_RANGE: 0.1, INT8: 0.1}
 
 
 def settings(quantize, format: str, specs, calibration_data) -> dict:
@@ -69,7 +69,7 @@ def tolerance_for(quantize) -> float:
     Args:
         quantize: One of `KINDS`, or `None`.
     """
-    return TOLERANCE if quantize is None else COARSE
+    return TOLERANCES.get(quantize, TOLERANCES[None])
 
 
 def _one_by_one(specs, whole) -> Iterator[dict]:

@@ -39,12 +39,42 @@ class Batches(keras.utils.PyDataset):
         return keras.tree.map_structure(lambda x: x[chosen], self._arrays)
 
 
+class _Turn(keras.utils.PyDataset):
+    """So many batches of another data set, from where the last epoch ended.
+
+    Args:
+        data: The data set; one without an end has `num_batches` `None`.
+        steps: Batches of an epoch.
+        epoch: Number of the epoch.
+    """
+
+    def __init__(self, data, steps: int, epoch: int):
+        super().__init__(
+            data.workers, data.use_multiprocessing, data.max_queue_size
+        )
+        self._data, self._steps = data, steps
+        self._start = epoch * steps
+
+    def __len__(self):
+        return self._steps
+
+    def __getitem__(self, index):
+        place, whole = self._start + index, self._data.num_batches
+        return self._data[place if whole is None else place % whole]
+
+    def on_epoch_begin(self):
+        self._data.on_epoch_begin()
+
+    def on_epoch_end(self):
+        self._data.on_epoch_end()
+
+
 class Feed:
     """Training data, epoch by epoch.
 
     Args:
-        data: Arrays `x` or `(x, y)`; a `PyDataset`, a `tf.data.Dataset` or
-            another iterable of batches that can be gone over again; or a
+        data: Arrays `x` or `(x, y)`; a `PyDataset`, or a `tf.data.Dataset`
+            or a `DataLoader` of PyTorch, which can be gone over again; or a
             function of the number of the epoch, from 0, that returns one of
             these.
         batch_size: Examples in a batch of arrays.
@@ -79,7 +109,9 @@ class Feed:
         """
         data = self._data(number) if callable(self._data) else self._data
         if isinstance(data, keras.utils.PyDataset):
-            return data
+            if self._steps is None:
+                return data
+            return _Turn(data, self._steps, number)
         if isinstance(data, _ARRAYS) or ops.is_tensor(data):
             # In a tuple, for Keras takes a list for one of x and y.
             arrays = _arrays(data if isinstance(data, tuple) else (data,))
@@ -99,11 +131,7 @@ class Feed:
         Args:
             data: What `epoch` returned.
         """
-        if self._steps is None or isinstance(data, Batches):
-            return None
-        if isinstance(data, keras.utils.PyDataset):
-            return min(self._steps, len(data))
-        return self._steps
+        return None if isinstance(data, keras.utils.PyDataset) else self._steps
 
 
 Data = Callable[[int], Iterable] | Iterable

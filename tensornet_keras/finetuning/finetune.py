@@ -56,8 +56,9 @@ def finetune(
         phases: `Blockwise(...)`, `EndToEnd(...)` and `Compress(...)`, in
             order. `None` is `EndToEnd()`.
         batch_size: Examples in a batch, where `data` is arrays.
-        steps_per_epoch: Batches of an epoch, `None`
-            for all.
+        steps_per_epoch: Batches of an epoch, `None` for all. A `PyDataset`
+            goes on where the last epoch ended; a `tf.data.Dataset` begins
+            anew, so let it shuffle.
         validation_data: As in `fit`, for the phases that train end to end.
         callbacks: Keras callbacks, which hear of every phase and block as of
             a training of its own.

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import keras
 from keras import ops
 
-from tensornet_keras import backend
 from tensornet_keras.finetuning.blocks import Block
 from tensornet_keras.finetuning.distillation import distillation_of
 from tensornet_keras.finetuning.phases import EndToEnd, fresh
@@ -114,7 +113,7 @@ def block_trainer(student, teacher, block: Block, optimizer) -> BlockTrainer:
         optimizer: As in `Blockwise`.
     """
     trainer = BlockTrainer(student, teacher, block)
-    trainer.compile(optimizer=fresh(optimizer), jit_compile=_jit_compile())
+    trainer.compile(optimizer=fresh(optimizer))
     return trainer
 
 
@@ -182,7 +181,6 @@ def whole_trainer(student, teacher, phase: EndToEnd, parts: int, labels=None):
             loss=labels.loss,
             loss_weights=labels.loss_weights,
             metrics=metrics,
-            jit_compile=_jit_compile(),
         )
         return student
     _refuse_weights(parts, weight, labels)
@@ -197,19 +195,8 @@ def whole_trainer(student, teacher, phase: EndToEnd, parts: int, labels=None):
         optimizer=fresh(phase.optimizer),
         loss="mse" if labels.loss is None else labels.loss,
         metrics=metrics if parts > 1 else None,
-        jit_compile=_jit_compile(),
     )
     return trainer
-
-
-def _jit_compile() -> bool | str:
-    """Keras' own choice, but on TensorFlow's CPU, where XLA convolves slower.
-
-    A step of ResNet-20 with a teacher takes 1.6 times as long with XLA there;
-    dense layers make no difference.
-    """
-    slow = backend.name() == "tensorflow" and backend.accelerator() is None
-    return False if slow else "auto"
 
 
 def _refuse_weights(parts: int, weight: float, labels: Labels) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import numbers
+from typing import NoReturn
+
 from keras import initializers, ops
 
 from tensornet_keras import validation
@@ -43,7 +47,15 @@ class AdaptedLayer(CoreHolder):
         self.lora_rank = validation.positive_integer_or_none(
             lora_rank, "lora_rank"
         )
-        self.lora_alpha = lora_alpha
+        if self.lora_rank is None and lora_alpha is not None:
+            raise ValueError(
+                "`lora_alpha` scales an adapter. Received: "
+                f"lora_alpha={lora_alpha!r} without a lora_rank. "
+                "Pass lora_rank too."
+            )
+        if self.lora_rank and not self.takes_adapters:
+            self._refuse_adapters()
+        self.lora_alpha = _checked_alpha(lora_alpha, self.lora_rank)
         self.lora_kernel_a = None
         self.lora_kernel_b = None
 
@@ -63,7 +75,7 @@ class AdaptedLayer(CoreHolder):
 
         The factors are of the kernel read as a matrix, `(inputs, rank)` and
         `(rank, outputs)`; a window goes with the inputs. `merge` makes cores
-        of both again.
+        of both again. `plan` is that of the cores.
 
         Args:
             rank: Rank of the adapter.
@@ -75,14 +87,12 @@ class AdaptedLayer(CoreHolder):
         Raises:
             ValueError: If the layer is not built, has an adapter already, or
                 the rank is no positive integer.
-            NotImplementedError: If it is a kernel of a recurrent layer.
+            NotImplementedError: If it is a kernel of a recurrent layer, or a
+                tensor contraction.
         """
         rank = validation.positive_integer(rank, "rank")
         if not self.takes_adapters:
-            raise NotImplementedError(
-                "The kernels of a recurrent layer take no adapters. "
-                f"Received: layer {self.name!r}. Train the cores themselves."
-            )
+            self._refuse_adapters()
         if not self.built:
             raise ValueError(
                 "An adapter is added to a built layer. "
@@ -96,7 +106,7 @@ class AdaptedLayer(CoreHolder):
                 "Merge it first, with tensornet_keras.merge."
             )
         self.lora_rank = rank
-        self.lora_alpha = rank if lora_alpha is None else lora_alpha
+        self.lora_alpha = _checked_alpha(lora_alpha, rank)
         self._tracker.unlock()
         given = (a_initializer, b_initializer)
         self.lora_kernel_a, self.lora_kernel_b = (
@@ -115,6 +125,13 @@ class AdaptedLayer(CoreHolder):
         for core in self._cores:
             core.trainable = False
         self._tracker.lock()
+
+    def _refuse_adapters(self) -> NoReturn:
+        raise NotImplementedError(
+            "Kernels of recurrent layers and tensor contractions take no "
+            f"adapters. Received: layer {self.name!r}, a "
+            f"{type(self).__name__}. Train the cores themselves."
+        )
 
     def _end_build(self) -> None:
         """Says that the layer is built, and adds the adapter of its config."""
@@ -168,6 +185,7 @@ class AdaptedLayer(CoreHolder):
             convolution is not None and convolution.groups > 1,
             mode=plan.mode,
             machine=plan.machine,
+            max_memory=self.max_memory,
         )
         factors, dtype = self.adapter_factors, self.compute_dtype
 
@@ -181,3 +199,16 @@ class AdaptedLayer(CoreHolder):
         if self.lora_rank:
             config.update(lora_rank=self.lora_rank, lora_alpha=self.lora_alpha)
         return config
+
+
+def _checked_alpha(alpha, rank):
+    """The factor of an adapter: as given, or its rank."""
+    if alpha is None:
+        return rank
+    number = isinstance(alpha, numbers.Real) and not isinstance(alpha, bool)
+    if not number or not math.isfinite(alpha):
+        raise ValueError(
+            "`lora_alpha` must be a finite number. "
+            f"Received: lora_alpha={alpha!r}. Pass for example the rank."
+        )
+    return alpha

@@ -248,6 +248,8 @@ class TensorContraction(_TensorLayer):
         Kossaifi et al. 2020, https://arxiv.org/abs/1707.08308.
     """
 
+    takes_adapters = False
+
     def __init__(self, output_shape, activation=None, use_bias=False, **kwargs):
         for name in ("bond_dropout", "rank_penalty"):
             if kwargs.get(name):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import keras
 
-from tensornet_keras.layer_calls import wrapped_call
+from tensornet_keras.layer_calls import holds_numbers, wrapped_call
 from tensornet_keras.profiling import multiply_adds
 
 _WHOLE = (keras.layers.RNN, keras.layers.TimeDistributed)
@@ -136,7 +136,7 @@ def _call(args, kwargs, outputs):
         kwargs,
         input_shape=_shape(tensors[0]) if tensors else (),
         output_shape=returned[0] if len(returned) == 1 else returned,
-        repeatable=all(_holds_numbers(tensor) for tensor in tensors),
+        repeatable=all(map(holds_numbers, tensors)),
     )
 
 
@@ -150,12 +150,3 @@ def _tensors(structure):
 
 def _shape(tensor):
     return tuple(tensor.shape)
-
-
-def _holds_numbers(tensor):
-    try:
-        keras.ops.convert_to_numpy(tensor)
-    except (NotImplementedError, TypeError, RuntimeError):
-        # TensorFlow, JAX and PyTorch in turn, on a tensor that is traced.
-        return False
-    return True

@@ -33,6 +33,9 @@ def count(layer, input_shape, output_shape):
         >>> count(layer, (3, 20), (3, 10))
         600
     """
+    # An adapter adds products of its own, which Keras may merge or not.
+    if getattr(layer, "lora_enabled", False):
+        return None
     if isinstance(layer, FactorizedReversibleEmbedding):
         # Rows have an axis more than ids, logits as many as hidden states.
         reverse = len(output_shape) == len(input_shape)
@@ -42,8 +45,7 @@ def count(layer, input_shape, output_shape):
     if type(layer) in _FREE:
         return 0
     counter = _COUNTERS.get(type(layer))
-    # LoRA adds products of its own, which depend on how Keras merges them.
-    if counter is None or getattr(layer, "lora_enabled", False):
+    if counter is None:
         return None
     return counter(layer, input_shape, output_shape)
 

@@ -104,8 +104,10 @@ def fill_dense(dense, layer) -> None:
     ):
         # The kernel of a single core may be the core's own memory.
         variable.assign(backend.copied(kernel.kernel))
-        held = not any(x.trainable for x in kernel.core_variables)
-        variable.trainable = kernel.lora_enabled or not held
+        parts = list(kernel.core_variables)
+        if kernel.lora_enabled:
+            parts += [kernel.lora_kernel_a, kernel.lora_kernel_b]
+        variable.trainable = any(part.trainable for part in parts)
     fill_bias(holder(dense), holder(layer))
     fill_activation(dense, layer)
 

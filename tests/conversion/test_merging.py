@@ -6,7 +6,7 @@ import pytest
 from keras import layers, ops
 
 import tensornet_keras as tk
-from tests.small_models import numbers
+from tests.small_models import numbers, randomized
 
 X = numbers(6, 8)
 
@@ -91,6 +91,25 @@ def test_layers_of_keras_add_it_to_the_kernel():
     # What was merged can be factorized, which an adapter does not let be.
     small, _ = tk.convert(merged, tk.formats.LowRank(rank=3))
     assert type(small.layers[0]).__name__ == "FactorizedDense"
+
+
+def test_both_tables_of_an_untied_embedding_are_kept():
+    layer = layers.ReversibleEmbedding(9, 4, tie_weights=False)
+    ids = keras.Input((3,), dtype="int32")
+    model = randomized(keras.Model(ids, layer(layer(ids), reverse=True)))
+    layer.enable_lora(2)
+    layer.lora_embeddings_b.assign(numbers(2, 4))
+    merged, _ = tk.merge(model)
+    x = np.array([[1, 2, 8]])
+    np.testing.assert_allclose(outputs(merged, x), outputs(model, x), atol=1e-4)
+
+
+def test_what_cannot_be_merged_names_its_layer():
+    model = adapted()
+    layer = model.get_layer("middle")
+    layer.lora_kernel_a.assign(np.full(layer.lora_kernel_a.shape, np.nan))
+    with pytest.raises(ValueError, match="middle.*finite"):
+        tk.merge(model)
 
 
 def test_attention_of_keras_with_adapters_inside():

@@ -260,8 +260,43 @@ def test_one_adapter_of_a_whole_rank_on_a_built_layer():
         layer.enable_lora(3)
 
 
-def test_kernels_of_loops_take_none():
-    layer = tk.layers.FactorizedLSTM(6, TRAIN)
-    layer.build((None, 5, 4))
-    with pytest.raises(NotImplementedError, match="take no adapters"):
-        layer.cell.input_kernel.enable_lora(2)
+def test_kernels_of_loops_and_contractions_take_none():
+    loop = tk.layers.FactorizedLSTM(6, TRAIN)
+    loop.build((None, 5, 4))
+    contraction = tk.layers.TensorContraction((2, 2))
+    contraction.build((None, 4, 4))
+    for layer in (loop.cell.input_kernel, contraction):
+        with pytest.raises(NotImplementedError, match="take no\\s+adapters"):
+            layer.enable_lora(2)
+    with pytest.raises(NotImplementedError, match="take no"):
+        tk.layers.TensorContraction((2, 2), lora_rank=2)
+
+
+@pytest.mark.parametrize("alpha", ["big", float("nan"), True])
+def test_a_scale_is_a_number(alpha):
+    layer = tk.layers.FactorizedDense(12, TRAIN)
+    layer.build((None, 8))
+    with pytest.raises(ValueError, match="`lora_alpha` must be a finite"):
+        layer.enable_lora(2, lora_alpha=alpha)
+    with pytest.raises(ValueError, match="`lora_alpha` must be a finite"):
+        tk.layers.FactorizedDense(12, TRAIN, lora_rank=2, lora_alpha=alpha)
+
+
+def test_a_scale_without_an_adapter_is_refused():
+    with pytest.raises(ValueError, match="lora_alpha=5 without a lora_rank"):
+        tk.layers.FactorizedDense(12, TRAIN, lora_alpha=5)
+
+
+def test_an_adapter_keeps_to_the_memory_of_its_layer():
+    layer = tk.layers.FactorizedDense(
+        512, tk.formats.LowRank(2), max_memory=50_000
+    )
+    x = inputs_of((1024, 256))
+    layer(x)
+    layer.enable_lora(64)
+    with pytest.raises(ValueError, match="`max_memory` must be at least"):
+        layer(x)
+    small = ops.convert_to_numpy(layer(x[:64]))
+    np.testing.assert_allclose(
+        small, ops.convert_to_numpy(layer(x[:128]))[:64], atol=1e-4
+    )
