@@ -21,17 +21,21 @@ PHASES = [
 ]
 
 
-class Killed(keras.callbacks.Callback):
-    """Kills the process after so many batches."""
+class After(keras.callbacks.Callback):
+    """Does something after so many batches; 0 is never."""
 
-    def __init__(self, left):
+    def __init__(self, left, act):
         super().__init__()
-        self.left = left
+        self.left, self.act = left, act
 
     def on_train_batch_end(self, batch, logs=None):
         self.left -= 1
         if not self.left:
-            os.kill(os.getpid(), signal.SIGKILL)
+            self.act()
+
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main(folder, model, out, kill_after):
@@ -44,7 +48,7 @@ def main(folder, model, out, kill_after):
         phases=PHASES,
         batch_size=16,
         checkpoint=folder or None,
-        callbacks=[Killed(int(kill_after))],
+        callbacks=[After(int(kill_after), kill)],
     )
     tuned.save(out)
 

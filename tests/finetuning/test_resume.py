@@ -12,6 +12,7 @@ import pytest
 from keras import layers
 
 import tensornet_keras as tk
+from tests.finetuning.killed import After
 from tests.small_models import (
     assert_same_values,
     mlp,
@@ -111,17 +112,9 @@ def test_the_folder_of_another_fine_tuning_is_refused(tmp_path, other):
     assert (tmp_path / "state.npz").read_bytes() == before
 
 
-class Stopped(keras.callbacks.Callback):
-    """Ends a fine-tuning by an error after so many batches."""
-
-    def __init__(self, left):
-        super().__init__()
-        self.left = left
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.left -= 1
-        if not self.left:
-            raise KeyboardInterrupt
+def stop():
+    """Ends a fine-tuning as a user does."""
+    raise KeyboardInterrupt
 
 
 def blocks_then_all(folder, callbacks=()):
@@ -149,7 +142,7 @@ def blocks_then_all(folder, callbacks=()):
 def test_stages_are_those_of_the_unbroken_run(tmp_path, batches):
     whole, first = blocks_then_all(None)
     with pytest.raises(KeyboardInterrupt):
-        blocks_then_all(tmp_path, [Stopped(batches)])
+        blocks_then_all(tmp_path, [After(batches, stop)])
     broken, second = blocks_then_all(tmp_path)
     assert [x.stage for x in second.rows] == [x.stage for x in first.rows]
     assert_same_values(values_of(whole), values_of(broken))
