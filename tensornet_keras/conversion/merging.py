@@ -32,7 +32,8 @@ def merge(
 
     The sum of what cores and adapter stand for is decomposed anew, in the
     format of the cores; ordinary Keras layers add the adapter to the kernel.
-    What the adapter held is trainable again. The source model is not changed.
+    What the adapter held is trainable again. Quantized layers keep theirs, as
+    the report says. The source model is not changed.
 
     Args:
         model: A built model.
@@ -156,7 +157,7 @@ def _dense_row(layer) -> LayerRow:
 
 def _without_adapter(layer) -> keras.layers.Layer:
     config = surgery.config_of(layer)
-    for name in ("lora_rank", "lora_alpha"):
+    for name in twins.OF_ADAPTERS:
         config.pop(name, None)
     return type(layer).from_config(config)
 

@@ -74,7 +74,7 @@ def twin(layer, formats):
     config = surgery.config_of(layer)
     # What was the fastest for the old ranks need not be for the new ones;
     # an adapter of the old kernel is none of the new one.
-    for name in ("tuned_plans", "lora_rank", "lora_alpha"):
+    for name in ("tuned_plans", *twins.OF_ADAPTERS):
         config.pop(name, None)
     if "format" in config:
         names = ("format", "recurrent_format")

@@ -12,6 +12,7 @@ from tensornet_keras.formats import Format
 from tensornet_keras.layers.einsum_dense import kernel_of, matrix_of
 from tensornet_keras.layers.einsum_equation import EinsumEquation
 from tensornet_keras.surgery.twins import (
+    OF_ADAPTERS,
     TWINS,
     factorized_kernels,
     fill_bias,
@@ -21,7 +22,7 @@ from tensornet_keras.surgery.twins import (
 )
 
 # Arguments of the Keras layers that their twins have not.
-_DROPPED = ("kernel_constraint", "lora_rank", "lora_alpha")
+_DROPPED = ("kernel_constraint", *OF_ADAPTERS)
 _DROPPED += ("embeddings_constraint", "recurrent_constraint")
 _DROPPED += ("quantization_config", "gptq_unpacked_column_size")
 

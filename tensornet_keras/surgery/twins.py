@@ -34,6 +34,9 @@ TWINS: dict[type[keras.layers.Layer], type[keras.layers.Layer]] = {
     keras.layers.GRU: FactorizedGRU,
 }
 
+# Arguments that speak of an adapter beside a kernel.
+OF_ADAPTERS = ("lora_rank", "lora_alpha")
+
 _LOOPS = (keras.layers.LSTM, keras.layers.GRU)
 
 
@@ -82,7 +85,7 @@ def dense_twin(layer) -> keras.layers.Layer:
     known = arguments_of(source)
     config = {k: v for k, v in config_of(layer).items() if k in known}
     # Their adapters are part of the kernel.
-    for name in ("lora_rank", "lora_alpha"):
+    for name in OF_ADAPTERS:
         config.pop(name, None)
     if layer.quantization_mode is not None:
         # The kernel that quantized cores stand for is a float one.

@@ -134,7 +134,11 @@ def test_export_writes_every_format(model, folder, capsys, format, name):
 def test_a_converted_file_exports(model, folder):
     words = ["convert", "in.keras", "out.keras", "--format", "tt"]
     assert run(*words, "--rank", 2) == 0
-    assert run("export", "out.keras", "m.tflite", "--format", "litert") == 0
+    words = ["export", "out.keras", "m.tflite", "--format", "litert"]
+    assert run(*words) == 0
+    words[2] = "half.tflite"
+    assert run(*words, "--quantize", "float16") == 0
+    assert os.path.getsize(words[2]) < os.path.getsize("m.tflite")
     assert "m.tflite" in files(folder)
 
 

@@ -2,9 +2,11 @@
 
 import keras
 import numpy as np
+import pytest
 
-from experiments.datasets.text import WordPieces
+from experiments.datasets.text import SentenceBatches, WordPieces
 from experiments.models.minilm import fill_minilm, minilm
+from experiments.probes import ridge
 
 PIECES = WordPieces(
     ["[CLS]", "[SEP]", "[UNK]", "film", "##s", "a", "cafe", "!", "_", "un"]
@@ -27,6 +29,29 @@ def test_a_long_sentence_keeps_its_end():
     batch = PIECES.batch(["a a a a a", "a"], 4)
     np.testing.assert_array_equal(batch["ids"], [[0, 5, 5, 1], [0, 5, 1, 0]])
     np.testing.assert_array_equal(batch["mask"], [[1, 1, 1, 1], [1, 1, 1, 0]])
+
+
+@pytest.mark.parametrize("seed", [None, 0])
+def test_batches_hold_every_sentence_once_and_little_padding(seed):
+    texts = ["a", "a a a a", "a a", "a a a a a a", "film", "a film"]
+    whole = PIECES.batch(texts, 6)
+    batches = SentenceBatches(PIECES, texts, 6, 2, seed)
+    assert len(batches) == 3
+    assert sorted(np.concatenate(batches.chosen)) == list(range(6))
+    for number, chosen in enumerate(batches.chosen):
+        batch = batches[number]
+        assert batch["mask"].sum(1).max() == batch["ids"].shape[1]
+        for name, array in batch.items():
+            longest = array.shape[1]
+            np.testing.assert_array_equal(array, whole[name][chosen, :longest])
+            assert not whole["mask"][chosen, longest:].any()
+
+
+def test_a_probe_finds_what_is_linear():
+    rows = np.random.default_rng(0).normal(size=(400, 8))
+    wanted = rows @ np.arange(8.0)
+    guess = ridge(rows[:300], np.sign(wanted[:300]), rows[300:])
+    assert (np.sign(guess) == np.sign(wanted[300:])).mean() > 0.9
 
 
 def test_it_has_the_parameters_of_the_original():
