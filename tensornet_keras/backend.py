@@ -1,5 +1,6 @@
 """The only place that asks which Keras backend runs."""
 
+import contextlib
 import inspect
 
 import keras
@@ -21,8 +22,7 @@ def compiled(function, xla=False):
     """Compiles a function of tensors the way the backend does.
 
     Timings compare compiled functions, since that is how layers run inside
-    `fit` and `predict`. PyTorch runs eagerly; there the function runs without
-    recording gradients.
+    `fit` and `predict`. PyTorch runs eagerly, there without gradients.
 
     Args:
         function: A function of tensors that returns tensors.
@@ -31,13 +31,6 @@ def compiled(function, xla=False):
 
     Returns:
         A function of the same arguments.
-
-    Example:
-        >>> import keras
-        >>> from tensornet_keras import backend
-        >>> double = backend.compiled(lambda x: 2 * x)
-        >>> float(double(keras.ops.ones(())))
-        2.0
     """
     if name() == "tensorflow":
         import tensorflow as tf
@@ -49,10 +42,17 @@ def compiled(function, xla=False):
 
         return jax.jit(function)
     if name() == "torch":
-        import torch
-
-        return torch.no_grad()(function)
+        return without_gradients()(function)
     raise _unknown_backend()
+
+
+def without_gradients():
+    """A context in which PyTorch records nothing; the others never do."""
+    if name() != "torch":
+        return contextlib.nullcontext()
+    import torch
+
+    return torch.no_grad()
 
 
 def synchronize(tensor):

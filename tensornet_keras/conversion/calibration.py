@@ -19,10 +19,11 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 
-from tensornet_keras import model_inputs, surgery
+from tensornet_keras import backend, model_inputs, surgery
 from tensornet_keras.conversion import layer_inputs, rules, statistics
 from tensornet_keras.conversion.calibration_data import batches_of
 from tensornet_keras.conversion.factorization import Factorization
+from tensornet_keras.conversion.walks import Walk
 
 # Share of the mean square of the inputs by which a kernel is drawn to its
 # source's.
@@ -145,6 +146,10 @@ class Calibration:
             )
         self._twins = {id(layer): twin for layer, twin in twins}
         self._calls: dict[int, int] = {}
+        # In the copy, what is in front of a layer is settled when its turn
+        # comes.
+        self._walk = Walk(model, self.batches)
+        self._copy_walk = Walk(self.copy, self.batches)
 
     def twin(self, layer):
         """What stands for a layer in the copy."""
@@ -230,6 +235,7 @@ class Calibration:
         with contextlib.ExitStack() as stack:
             for layer in layers:
                 stack.enter_context(layer_inputs.heard(layer, adding(layer)))
+            stack.enter_context(backend.without_gradients())
             for batch in self.batches:
                 self.model(batch, training=False)
         return {key: moments.same() for key, moments in found.items()}
@@ -242,12 +248,15 @@ class Calibration:
                 in order.
         """
         found = Moments(layer_inputs.features(layer))
-        pairs_of = ((self.model, layer), (self.copy, self.twin(layer)))
         calls = self._calls.get(id(layer), 0)
-        for batch in self.batches if calls else ():
-            source, own = (
-                _heard(model, each, batch, calls) for model, each in pairs_of
-            )
+        if not calls:
+            return found
+        batches = zip(
+            self._walk.inputs_of(layer, calls),
+            self._copy_walk.inputs_of(self.twin(layer), calls),
+            strict=True,
+        )
+        for source, own in batches:
             for theirs, ours in zip(source, own, strict=True):
                 pairs = zip(
                     layer_inputs.rows_of(layer, ours),
@@ -300,21 +309,3 @@ def _counting(calls: dict, layer):
 
 def _first_examples(batch):
     return keras.tree.map_structure(lambda x: x[:1], batch)
-
-
-class _Enough(BaseException):
-    """All calls have been heard; no `Exception`, for Keras catches those."""
-
-
-def _heard(model, layer, batch, calls: int) -> list:
-    """What a layer is called on, in one pass that ends with its last call."""
-    found: list = []
-
-    def hear(inputs):
-        found.append(inputs)
-        if len(found) == calls:
-            raise _Enough
-
-    with layer_inputs.heard(layer, hear), contextlib.suppress(_Enough):
-        model(batch, training=False)
-    return found

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import keras
 
 from tensornet_keras.surgery import twins
+from tensornet_keras.surgery.graphs import levels_of
 from tensornet_keras.surgery.parts import has_graph
 
 
@@ -118,7 +119,7 @@ def _found(model) -> dict[int, tuple[str, object]]:
     cuts = _cuts(model)
     chosen, filled = {}, False
     last = None  # The last cut behind a factorized layer of the block.
-    for depth, nodes in _levels(model):
+    for depth, nodes in levels_of(model):
         factorized = any(_has_factorized(node.operation) for node in nodes)
         if factorized and last is not None:
             chosen[last] = cuts[last]
@@ -131,7 +132,7 @@ def _found(model) -> dict[int, tuple[str, object]]:
 
 def _cuts(model) -> dict[int, tuple[str, object]]:
     """The names and tensors of all places where one tensor is alive."""
-    levels = _levels(model)
+    levels = levels_of(model)
     depth_of = {
         id(tensor): depth
         for depth, nodes in levels
@@ -160,12 +161,6 @@ def _cuts(model) -> dict[int, tuple[str, object]]:
             tensor = tensors[alive[0]]
             found[depth] = (tensor._keras_history.operation.name, tensor)
     return found
-
-
-def _levels(model) -> list[tuple[int, list]]:
-    """The calls in a graph by how far they are from the outputs."""
-    graph = getattr(model, "_functional", None) or model
-    return sorted(graph._nodes_by_depth.items(), reverse=True)
 
 
 def _has_factorized(operation) -> bool:
