@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from tensornet_keras import surgery
 from tensornet_keras.conversion import choosing, fitting, rules
-from tensornet_keras.conversion.calibration import Moments
 from tensornet_keras.conversion.costs import flops_of
 from tensornet_keras.conversion.factorization import Factorization, factorize
 from tensornet_keras.conversion.job import Job
@@ -111,7 +110,7 @@ def _chosen(job: Job, layers, options) -> tuple[list, float | None]:
     )
 
 
-def _options(job: Job, layer, formats, moments: Moments | None):
+def _options(job: Job, layer, formats, moments: tuple | None):
     """What a layer may become, with the loss that a budget weighs.
 
     With calibration data that is the squared error of the outputs, else that
@@ -120,8 +119,7 @@ def _options(job: Job, layer, formats, moments: Moments | None):
     if moments is None:
         kernels = rules.kernels_of(layer)
         return choosing.options_of(kernels, formats, seed=job.seed)
-    curve = fitting.options_of(layer, formats, moments, seed=job.seed)
-    return [(point.error**2, (point.format,)) for point in curve]
+    return fitting.options_of(layer, formats, moments, seed=job.seed)
 
 
 def _evaluations(job: Job) -> Evaluations | None:
@@ -140,12 +138,12 @@ def _as_it_is(*_):
     return None
 
 
-def _approximating(job: Job, layer, moments: Moments | None):
+def _approximating(job: Job, layer, moments: tuple | None):
     """A function from bound formats to what would stand for the kernels."""
 
     def approximated(bound: tuple) -> Factorization:
         if moments is not None:
-            return fitting.fitted(layer, moments, bound[0], seed=job.seed)
+            return fitting.fitted(layer, moments, bound, seed=job.seed)
         return factorize(
             rules.kernels_of(layer),
             bound,

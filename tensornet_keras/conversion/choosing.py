@@ -42,13 +42,29 @@ def options_of(
         bound format of each.
     """
     norms = [float(np.linalg.norm(each.array)) for each in kernels]
-    found = []
-    for format in formats:
-        curves = [_curve(each, format, seed) for each in kernels]
-        for points in _together(curves):
-            error = joint_error(norms, [point.error for point in points])
-            found.append((error**2, tuple(point.format for point in points)))
-    return found
+    return [
+        option
+        for format in formats
+        for option in options_on(
+            [_curve(each, format, seed) for each in kernels], norms
+        )
+    ]
+
+
+def options_on(curves: Sequence, norms: Sequence[float]) -> Options:
+    """What the kernels of a layer may become, at about equal errors.
+
+    Args:
+        curves: The error curve of each kernel.
+        norms: The norm of each.
+    """
+    return [
+        (
+            joint_error(norms, [point.error for point in points]) ** 2,
+            tuple(point.format for point in points),
+        )
+        for points in _together(curves)
+    ]
 
 
 def efficient(found: Options, min_compression: float) -> Options:

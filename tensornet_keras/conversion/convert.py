@@ -95,8 +95,8 @@ def convert(
             of the model. Where the model has batch normalizations, an eighth
             of the examples, the last, are held back, and the statistics
             estimated anew if that misses less on them; so give them in random
-            order. Layers whose inputs are not products (embeddings,
-            loops, stacks of kernels, groups) are decomposed without data.
+            order. Grouped convolutions, tables that are read both ways
+            and loops that keep their states are decomposed without data.
         evaluate: A function from a model to its score, larger for better, to
             weigh layers within a budget by the score that the model loses
             when one of them is approximated, in place of their errors. It is

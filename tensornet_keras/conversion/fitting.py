@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from tensornet_keras import backend
 from tensornet_keras.conversion import rules
-from tensornet_keras.conversion.calibration import Moments
-from tensornet_keras.conversion.choosing import at_rank
-from tensornet_keras.conversion.factorization import Factorization, Kernel
+from tensornet_keras.conversion.choosing import Options, at_rank, options_on
+from tensornet_keras.conversion.factorization import (
+    Factorization,
+    Kernel,
+    together,
+)
+from tensornet_keras.conversion.moments import Counts, Moments
 from tensornet_keras.decomposition import (
     CurvePoint,
     Decomposition,
@@ -29,8 +34,8 @@ MEASURED = 8
 
 def fitted(
     layer,
-    moments: Moments,
-    format: Format,
+    moments: Sequence[Moments | Counts],
+    format: Format | tuple[Format, ...],
     error: float | None = None,
     *,
     seed: int,
@@ -39,47 +44,69 @@ def fitted(
 
     Args:
         layer: A layer whose inputs can be gathered.
-        moments: Moments of its inputs in the copy and in the source.
-        format: A format with a rank, or without one and with an error.
+        moments: Moments of the inputs of its kernels, in the copy and in the
+            source.
+        format: A format with a rank, or without one and with an error; or a
+            tuple with that of each kernel.
         error: Relative error of the outputs that may be reached, or `None`.
         seed: As in `decompose`.
     """
-    (kernel,) = rules.kernels_of(layer)
-    centered = moments.centered() if _has_plain_bias(layer) else moments
-    flat = kernel.array.reshape(moments.features, -1).astype(np.float64)
-    wanted = centered.closest(flat).reshape(kernel.array.shape)
-    target = Kernel(wanted.astype(kernel.array.dtype), kernel.dims)
-    norm = InputNorm.of(centered.own, moments.features)
-    part = _decomposed(target, format, norm, error, seed)
-    dense = part.to_dense().reshape(flat.shape).astype(np.float64)
-    missed = relative_error(kernel.array, part.format.network, part.cores)
-    return Factorization(
-        (dataclasses.replace(part, relative_error=missed),),
-        missed,
-        output_error=centered.output_error(flat, dense),
-        bias=_bias(layer, moments, flat, dense),
+    kernels = rules.kernels_of(layer)
+    formats = format if isinstance(format, tuple) else (format,) * len(kernels)
+    plain = _has_plain_bias(layer)
+    parts, missed, whole = [], 0.0, 0.0
+    for kernel, each, own in zip(kernels, formats, moments, strict=True):
+        seen = own.centered() if plain else own
+        flat = kernel.array.reshape(own.features, -1).astype(np.float64)
+        wanted = seen.closest(flat).reshape(kernel.array.shape)
+        target = Kernel(wanted.astype(kernel.array.dtype), kernel.dims)
+        part = _decomposed(target, each, seen.norm(), error, seed)
+        dense = part.to_dense().reshape(flat.shape).astype(np.float64)
+        change = relative_error(kernel.array, part.format.network, part.cores)
+        parts.append(dataclasses.replace(part, relative_error=change))
+        squares = seen.squares(flat, dense)
+        missed, whole = missed + squares[0], whole + squares[1]
+    return dataclasses.replace(
+        together(tuple(parts), [kernel.array for kernel in kernels]),
+        output_error=math.sqrt(missed / whole) if whole else 0.0,
+        bias=_bias(layer, own, flat, dense) if plain else None,
     )
 
 
 def options_of(
-    layer, formats: Sequence[Format], moments: Moments, *, seed: int
-) -> list[CurvePoint]:
-    """The error curves of a layer's kernel, in the norm that inputs see.
+    layer,
+    formats: Sequence[Format],
+    moments: Sequence[Moments | Counts],
+    *,
+    seed: int,
+) -> Options:
+    """What a layer may become, with the squared errors that its inputs see.
 
     Args:
         layer: A layer whose inputs can be gathered.
         formats: Formats without a rank.
-        moments: Moments of the source layer's inputs.
+        moments: Moments of the inputs of the source layer's kernels.
         seed: As in `decompose`.
     """
-    (kernel,) = rules.kernels_of(layer)
+    kernels = rules.kernels_of(layer)
     # A bias makes up for the mean.
-    seen = moments.centered() if _has_plain_bias(layer) else moments
-    norm = InputNorm.of(seen.own, moments.features)
+    if _has_plain_bias(layer):
+        moments = [own.centered() for own in moments]
+    norms = [own.norm() for own in moments]
+    sizes = [
+        float(np.linalg.norm(norm.whitened(kernel.array)))
+        for kernel, norm in zip(kernels, norms, strict=True)
+    ]
     return [
-        point
+        option
         for format in formats
-        for point in _curve(kernel, format, norm, seed)
+        for option in options_on(
+            [
+                _curve(kernel, format, norm, seed)
+                for kernel, norm in zip(kernels, norms, strict=True)
+            ],
+            sizes,
+        )
     ]
 
 
@@ -145,7 +172,7 @@ def _has_plain_bias(layer) -> bool:
 
 def _bias(layer, moments: Moments, kernel, other) -> np.ndarray | None:
     """The bias that gives the outputs the mean of the source's."""
-    if not _has_plain_bias(layer) or not moments.count:
+    if not moments.count:
         return None
     wanted = moments.source_sum @ kernel - moments.own_sum @ other
     bias = backend.numbers_of(twins.holder(layer).bias)

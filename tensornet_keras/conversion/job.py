@@ -50,9 +50,9 @@ class Job:
 
     def fits(self, layer) -> bool:
         """Whether a layer is fitted to calibration data."""
-        if self.calibration is None or layer_inputs.obstacle(layer):
+        if self.calibration is None:
             return False
-        return self.calibration.hears(layer)
+        return layer_inputs.obstacle(layer) is None
 
     def obstacle(self, layer) -> str | None:
         """Why a layer cannot be factorized, in a few words, or `None`."""

@@ -131,8 +131,7 @@ def _decomposed(
 def _settled(job: Job, layer, kernels, format, error, moments) -> Factorization:
     """The decomposition, fitted to calibration data where there is some."""
     if moments is not None:
-        (own,) = format if isinstance(format, tuple) else (format,)
-        return fitting.fitted(layer, moments, own, error, seed=job.seed)
+        return fitting.fitted(layer, moments, format, error, seed=job.seed)
     return factorize(
         kernels,
         format,

@@ -45,7 +45,7 @@ class Walk:
             calls: How often the model calls it.
 
         Yields:
-            The inputs of its calls, in order.
+            What is heard of its calls, in order.
         """
         own = [node for node in self._nodes if graphs.owns(node, layer)]
         if not own:

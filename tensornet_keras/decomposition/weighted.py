@@ -53,8 +53,8 @@ def decompose_for(
         weight: An array as `decompose` takes it.
         format: A format with ranks, bound or not.
         moments: Sums of products of the inputs, a symmetric matrix over the
-            rows of the weight read as `(window and input, output)`; or the
-            norm that they make.
+            rows of the weight read as `(window and input, output)`, or its
+            diagonal if all else is zero; or the norm that they make.
         dims: As in `decompose`.
         seed: As in `decompose`.
         passes: How often every core is polished.
@@ -110,8 +110,10 @@ class InputNorm:
     """The norm of weights that inputs of known second moments see.
 
     Args:
-        matrix: The moments, of unit mean diagonal, with a ridge.
-        root: An upper triangular matrix `R` with `R^T R` the moments.
+        matrix: The moments, of unit mean diagonal, with a ridge; or their
+            diagonal.
+        root: An upper triangular matrix `R` with `R^T R` the moments; or its
+            diagonal.
     """
 
     matrix: np.ndarray
@@ -129,10 +131,10 @@ class InputNorm:
             ValueError: If they are of another shape, or not finite.
         """
         moments = np.asarray(moments, np.float64)
-        if moments.shape != (rows, rows):
+        if moments.shape not in ((rows, rows), (rows,)):
             raise ValueError(
                 "Moments must be a square matrix over the rows of the weight, "
-                f"of shape {(rows, rows)}. "
+                f"of shape {(rows, rows)}, or its diagonal. "
                 f"Received: moments of shape {moments.shape}. "
                 "Pass x.T @ x for inputs x of that many features."
             )
@@ -141,6 +143,10 @@ class InputNorm:
                 "Moments must be finite. Received: moments with NaN or "
                 "infinite entries. Look for them in the data."
             )
+        if moments.ndim == 1:
+            mean = moments.mean()
+            scaled = moments / mean if mean else np.ones(rows)
+            return cls(scaled + RIDGE, np.sqrt(scaled + RIDGE))
         mean = np.trace(moments) / rows
         scaled = moments / mean if mean else np.eye(rows)
         matrix = 0.5 * (scaled + scaled.T)
@@ -160,7 +166,7 @@ class InputNorm:
             weight: An array `(*window, input, output)`.
         """
         flat = weight.reshape(len(self.matrix), -1)
-        return (self.root @ flat).reshape(weight.shape)
+        return _product(self.root, flat).reshape(weight.shape)
 
     def whitened_channels(self, weight: np.ndarray) -> np.ndarray:
         """The weight whose Frobenius norm is about this norm.
@@ -184,7 +190,7 @@ class InputNorm:
             weight: As above.
         """
         flat = weight.reshape(len(self.matrix), -1)
-        return (self.matrix @ flat).reshape(weight.shape)
+        return _product(self.matrix, flat).reshape(weight.shape)
 
     def error(self, weight: np.ndarray, other: np.ndarray) -> float:
         """The relative error of another weight.
@@ -210,9 +216,16 @@ def is_two_factors(format: Format) -> bool:
     return isinstance(format, LowRank) and format.conv_split == "matrix"
 
 
+def _product(matrix: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """A matrix, or a diagonal one, times rows."""
+    return matrix @ rows if matrix.ndim == 2 else matrix[:, None] * rows
+
+
 def _unwhitened(found: Decomposition, norm: InputNorm) -> np.ndarray:
     first = found.cores[0].astype(np.float64)
     flat = first.reshape(len(norm.matrix), -1)
+    if norm.root.ndim == 1:
+        return (flat / norm.root[:, None]).reshape(first.shape)
     return scipy.linalg.solve_triangular(norm.root, flat).reshape(first.shape)
 
 

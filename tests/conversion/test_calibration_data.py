@@ -71,14 +71,6 @@ def test_any_model_is_calibrated(name):
     assert all(np.isfinite(each).all() for each in arrays(small(data)))
 
 
-def test_layers_in_a_loop_are_decomposed_without_data():
-    model, data = NASTY["time_distributed"]()
-    _, report = tk.convert(
-        randomized(model), LOW(rank=2), calibration_data=data
-    )
-    assert [row.output_error for row in report.replaced] == [None, None]
-
-
 def test_the_multiply_adds_of_a_layer_in_a_loop_count():
     model, _ = NASTY["time_distributed"]()
     _, report = tk.convert(

@@ -116,7 +116,7 @@ def test_inputs_are_those_of_whole_passes(made, most, monkeypatch):
         found = list(walk.inputs_of(layer, len(expected[0])))
         for theirs, ours in zip(expected, found, strict=True):
             assert len(theirs) == len(ours)
-            for right, inputs in zip(theirs, ours, strict=True):
+            for right, (inputs,) in zip(theirs, ours, strict=True):
                 np.testing.assert_allclose(
                     as_numpy(inputs), right, rtol=1e-5, atol=1e-6
                 )
@@ -169,7 +169,7 @@ def test_models_without_a_graph_of_their_own_start_anew():
         model(x)
         walk = Walk(randomized(model), [x])
         for layer in kernels(model):
-            ((found,),) = walk.inputs_of(layer, 1)
+            (((found,),),) = walk.inputs_of(layer, 1)
             (right,) = heard_in(model, layer, x)
             np.testing.assert_allclose(as_numpy(found), right, rtol=1e-5)
 
@@ -178,7 +178,7 @@ def test_passes_record_nothing_for_gradients():
     model = randomized(residual())
     walk = Walk(model, batches_for(model))
     for layer in kernels(model):
-        for (inputs,) in walk.inputs_of(layer, 1):
+        for ((inputs,),) in walk.inputs_of(layer, 1):
             assert not getattr(inputs, "requires_grad", False)
 
 

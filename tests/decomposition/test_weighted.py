@@ -86,7 +86,7 @@ def test_no_inputs_at_all_are_the_plain_norm():
 
 
 def test_moments_of_another_shape_or_not_finite_are_refused():
-    with pytest.raises(ValueError, match=r"shape \(30, 30\). Received: .*24"):
+    with pytest.raises(ValueError, match=r"shape \(30, 30\), .*Received: .*24"):
         decompose_for(MATRIX, formats.LowRank(6), np.eye(24))
     bad = np.eye(30)
     bad[3, 3] = np.nan

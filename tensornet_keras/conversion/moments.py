@@ -1,0 +1,157 @@
+"""Moments: what is known of the inputs that kernels are multiplied by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tensornet_keras.decomposition.weighted import InputNorm
+
+# Share of the mean square of the inputs by which a kernel is drawn to its
+# source's.
+RIDGE = 1e-3
+
+
+@dataclass(eq=False)
+class Moments:
+    """Sums over all rows that a kernel was multiplied by.
+
+    Args:
+        features: Length of a row.
+    """
+
+    features: int
+    count: int = 0
+    own: np.ndarray = field(init=False)
+    source: np.ndarray = field(init=False)
+    cross: np.ndarray = field(init=False)
+    own_sum: np.ndarray = field(init=False)
+    source_sum: np.ndarray = field(init=False)
+
+    def __post_init__(self):
+        for name in ("own", "source", "cross"):
+            setattr(self, name, np.zeros((self.features, self.features)))
+        self.own_sum = np.zeros(self.features)
+        self.source_sum = np.zeros(self.features)
+
+    def add(self, own: np.ndarray, source: np.ndarray, first: int = 0) -> None:
+        """Adds rows.
+
+        Args:
+            own: Rows that the layer gets.
+            source: The same rows as the source layer gets them.
+            first: The feature that they begin with; all others are zero.
+        """
+        here = slice(first, first + own.shape[-1])
+        self.count += len(own)
+        self.own[here, here] += own.T @ own
+        self.own_sum[here] += own.sum(0)
+        if source is not own:
+            self.source[here, here] += source.T @ source
+            self.cross[here, here] += own.T @ source
+            self.source_sum[here] += source.sum(0)
+
+    def same(self) -> Moments:
+        """These moments where the layer gets what its source gets."""
+        self.source, self.cross = self.own, self.own
+        self.source_sum = self.own_sum
+        return self
+
+    def centered(self) -> Moments:
+        """The moments about the means, for a layer with a bias."""
+        found = Moments(self.features, self.count)
+        found.own_sum, found.source_sum = self.own_sum, self.source_sum
+        count = max(1, self.count)
+        own, source = self.own_sum / count, self.source_sum / count
+        found.own = self.own - np.outer(self.own_sum, own)
+        found.source = self.source - np.outer(self.source_sum, source)
+        found.cross = self.cross - np.outer(self.own_sum, source)
+        return found
+
+    def closest(self, kernel: np.ndarray) -> np.ndarray:
+        """The kernel closest to the source's outputs.
+
+        Args:
+            kernel: The source's, `(features, outputs)`.
+        """
+        mean = np.trace(self.own) / self.features
+        if not mean:
+            return kernel
+        ridge = RIDGE * mean * np.eye(self.features)
+        wanted = (self.cross + ridge) @ kernel
+        return np.linalg.solve(self.own + ridge, wanted)
+
+    def norm(self) -> InputNorm:
+        """The norm of kernels that the layer's inputs see."""
+        return InputNorm.of(self.own, self.features)
+
+    def squares(
+        self, kernel: np.ndarray, other: np.ndarray
+    ) -> tuple[float, float]:
+        """Squared norms: what another kernel misses, and of the outputs.
+
+        Args:
+            kernel: The source's kernel.
+            other: That of the layer.
+        """
+        whole = float((kernel * (self.source @ kernel)).sum())
+        both = float((other * (self.cross @ kernel)).sum())
+        own = float((other * (self.own @ other)).sum())
+        return max(0.0, whole - 2 * both + own), max(0.0, whole)
+
+
+class Counts:
+    """How often each row of a table was looked up, and once more.
+
+    Rows that no example has are not free: each counts as if it had been seen
+    one more time (Laplace's rule of succession).
+
+    Args:
+        features: Rows of the table.
+    """
+
+    def __init__(self, features: int):
+        self.features, self.count = features, 0
+        self.own = np.ones(features)
+
+    def add(self, own: np.ndarray, source: np.ndarray, first: int = 0) -> None:
+        """Adds look-ups; what is no row of the table does not count.
+
+        Args:
+            own: Numbers of rows.
+            source: The same, for no layer comes in front of a table.
+            first: Zero.
+        """
+        inside = own[(own >= 0) & (own < self.features)]
+        self.count += len(inside)
+        self.own += np.bincount(inside, minlength=self.features)
+
+    def same(self) -> Counts:
+        """These counts."""
+        return self
+
+    def closest(self, kernel: np.ndarray) -> np.ndarray:
+        """The source's own kernel.
+
+        Args:
+            kernel: The source's, `(features, outputs)`.
+        """
+        return kernel
+
+    def norm(self) -> InputNorm:
+        """The norm of tables that the look-ups see."""
+        return InputNorm.of(self.own, self.features)
+
+    def squares(
+        self, kernel: np.ndarray, other: np.ndarray
+    ) -> tuple[float, float]:
+        """Squared norms: what another table misses, and of the outputs.
+
+        Args:
+            kernel: The source's table.
+            other: That of the layer.
+        """
+        weights = self.own[:, None]
+        missed = float((weights * (kernel - other) ** 2).sum())
+        return missed, float((weights * kernel**2).sum())
