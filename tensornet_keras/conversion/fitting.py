@@ -97,17 +97,24 @@ def options_of(
         float(np.linalg.norm(norm.whitened(kernel.array)))
         for kernel, norm in zip(kernels, norms, strict=True)
     ]
-    return [
-        option
-        for format in formats
-        for option in options_on(
-            [
-                _curve(kernel, format, norm, seed)
-                for kernel, norm in zip(kernels, norms, strict=True)
-            ],
-            sizes,
-        )
-    ]
+    rivals = [_rival(kernel, formats) for kernel in kernels]
+    found = []
+    for format in formats:
+        curves = [
+            _curve(kernel, format, norm, seed, rival)
+            for kernel, norm, rival in zip(kernels, norms, rivals, strict=True)
+        ]
+        if all(curves):
+            found += options_on(curves, sizes)
+    return found
+
+
+def _rival(kernel: Kernel, formats: Sequence[Format]) -> tuple[CurvePoint, ...]:
+    """What two factors miss in the plain norm, if they may be chosen."""
+    for format in formats:
+        if is_two_factors(format) and format.rank is None:
+            return error_curve(kernel.array, format, dims=kernel.dims)
+    return ()
 
 
 def _decomposed(kernel, format, norm, error, seed) -> Decomposition:
@@ -128,8 +135,19 @@ def _decomposed(kernel, format, norm, error, seed) -> Decomposition:
     return found
 
 
-def _curve(kernel: Kernel, format: Format, norm: InputNorm, seed: int):
-    """The error curve of a kernel in the norm of its inputs."""
+def _curve(
+    kernel: Kernel,
+    format: Format,
+    norm: InputNorm,
+    seed: int,
+    rival: Sequence[CurvePoint] = (),
+):
+    """The error curve of a kernel in the norm of its inputs.
+
+    Where no spectrum tells, a few points are decomposed: of those that miss
+    less than a rival of their size in the plain norm. The inputs' norm favours
+    the rival, whose factors are then the best there are.
+    """
     how = {"dims": kernel.dims, "seed": seed}
     if format.rank is not None:
         return (at_rank(kernel, format, seed),)
@@ -139,17 +157,34 @@ def _curve(kernel: Kernel, format: Format, norm: InputNorm, seed: int):
     elif _has_whole_channels(kernel, format):
         white = norm.whitened_channels(array)
     else:
-        curve = error_curve(array, format, **how)
-        few = sorted({*np.linspace(0, len(curve) - 1, MEASURED).astype(int)})
+        curve = _ahead(error_curve(array, format, **how), rival)
+        places = np.linspace(0, len(curve) - 1, min(MEASURED, len(curve)))
+        few = [curve[n] for n in sorted({*places.astype(int)})]
         return tuple(
             CurvePoint(
-                curve[n].format,
-                decompose_for(array, curve[n].format, norm, passes=1, **how)[1],
+                point.format,
+                decompose_for(array, point.format, norm, passes=1, **how)[1],
             )
-            for n in few
+            for point in few
         )
     white = np.ascontiguousarray(white, array.dtype)
     return error_curve(white, format, **how)
+
+
+def _ahead(
+    curve: Sequence[CurvePoint], rival: Sequence[CurvePoint]
+) -> list[CurvePoint]:
+    """The points that save something and that no rival's point outdoes."""
+    if not rival:
+        return list(curve)
+    found = []
+    for point in curve:
+        size = point.num_params
+        others = [other.error for other in rival if other.num_params <= size]
+        ahead = point.error < min(others, default=math.inf)
+        if ahead and size <= point.format.dense_params:
+            found.append(point)
+    return found
 
 
 def _has_whole_channels(kernel: Kernel, format: Format) -> bool:

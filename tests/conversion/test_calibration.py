@@ -202,6 +202,35 @@ def test_a_curve_leaves_the_mean_to_the_bias(bias):
     assert (loss**0.5 > 0.5) == bias
 
 
+def test_a_format_that_two_factors_outdo_is_not_measured(monkeypatch):
+    measured = []
+    decompose_for = fitting.decompose_for
+
+    def measuring(array, format, *args, **kwargs):
+        measured.append(format)
+        return decompose_for(array, format, *args, **kwargs)
+
+    monkeypatch.setattr(fitting, "decompose_for", measuring)
+    low_rank = numbers(64, 6) @ numbers(6, 64, seed=1)
+    # Kronecker products of two matrices of 8 x 8.
+    split = np.kron(numbers(8, 8), numbers(8, 8, seed=1))
+    kronecker = tk.formats.Kronecker()
+    for kernel, ahead in ((low_rank, False), (split, True)):
+        layer = layers.Dense(64, use_bias=False)
+        model = keras.Sequential([keras.Input((64,)), layer])
+        layer.kernel.assign(kernel)
+        moments = Calibration(model, numbers(99, 64)).source_moments([layer])
+        moments = moments[id(layer)]
+        measured.clear()
+        alone = fitting.options_of(layer, [kronecker], moments, seed=0)
+        assert len(measured) == len(alone) > 1
+        measured.clear()
+        both = fitting.options_of(layer, [LOW(), kronecker], moments, seed=0)
+        assert (len(measured) > 0) == ahead
+        losses = [loss for loss, (each,) in both if not isinstance(each, LOW)]
+        assert (min(losses, default=1.0) < 1e-6) == ahead
+
+
 def test_a_search_of_modes_is_refused():
     model, x = deep()
     with pytest.raises(ValueError, match="not searched for on calibration"):
