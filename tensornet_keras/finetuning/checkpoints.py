@@ -127,6 +127,27 @@ class Checkpoints:
         return os.path.join(self._folder, name)
 
 
+def check_reloadable(model) -> None:
+    """Refuses a model that Keras would not load from a file.
+
+    Args:
+        model: A model.
+
+    Raises:
+        ValueError: If a layer has no config, or one that is not safe to load.
+    """
+    try:
+        config = keras.saving.serialize_keras_object(model)
+        keras.saving.deserialize_keras_object(config)
+    except Exception as problem:
+        raise ValueError(
+            "A model that is compressed between phases must be one that Keras "
+            f"can load from a file. Received: {model.name!r}, of which Keras "
+            f"says: {problem} Leave `checkpoint` out, or put a layer of a "
+            "registered class in its place."
+        ) from problem
+
+
 def _storable(array: np.ndarray) -> np.ndarray:
     """An array in a type that NumPy's files know."""
     known = array.dtype.isbuiltin == 1

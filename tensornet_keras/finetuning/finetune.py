@@ -9,7 +9,11 @@ from collections.abc import Sequence
 
 from tensornet_keras import conversion, surgery, validation
 from tensornet_keras.finetuning.blocks import blocks_of
-from tensornet_keras.finetuning.checkpoints import Checkpoints, Progress
+from tensornet_keras.finetuning.checkpoints import (
+    Checkpoints,
+    Progress,
+    check_reloadable,
+)
 from tensornet_keras.finetuning.feed import Data, Feed
 from tensornet_keras.finetuning.phases import Blockwise, Compress, EndToEnd
 from tensornet_keras.finetuning.report import EpochRow, FinetuneReport
@@ -108,6 +112,8 @@ def finetune(
     checkpoints = None
     progress = Progress()
     if checkpoint is not None:
+        if any(isinstance(phase, Compress) for phase in phases):
+            check_reloadable(model)
         run = (phases, batch_size, steps_per_epoch, seed, feed.told)
         checkpoints = Checkpoints(checkpoint, told(model, teacher, run))
         progress = checkpoints.progress

@@ -180,3 +180,28 @@ def test_half_precision_weights_come_back(tmp_path):
             for x in (one, two)
         )
         np.testing.assert_array_equal(ones, twos)
+
+
+def test_a_model_that_no_file_can_hold_is_refused_at_the_start(tmp_path):
+    inputs = keras.Input((8,))
+    x = layers.Lambda(lambda x: 2 * x)(layers.Dense(8)(inputs))
+    model = keras.Model(inputs, layers.Dense(4)(x))
+    phases = [END(1), tk.finetuning.Compress({"ratio": 0.8})]
+    how = {"teacher": model, "steps_per_epoch": 1}
+    with pytest.raises(ValueError, match="can load from a file.*[Ll]ambda"):
+        tk.finetune(
+            model,
+            numbers(8, 8),
+            phases=phases,
+            checkpoint=tmp_path / "state",
+            **how,
+        )
+    assert not (tmp_path / "state").exists()
+    # Without a conversion between phases no model is written.
+    tk.finetune(
+        model,
+        numbers(8, 8),
+        phases=phases[:1],
+        checkpoint=tmp_path / "state",
+        **how,
+    )
