@@ -9,6 +9,8 @@ import textwrap
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# JAX compiles every operation of every shape; tests have few numbers to run.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # No plan of a test depends on what was measured on this machine before.
 os.environ["TENSORNET_KERAS_CACHE"] = os.devnull
 
