@@ -10,7 +10,6 @@ OBJECTIVES = ("latency", "size", "memory")
 
 _EXAMPLES = {
     "batch_size": "32",
-    "batch-size": "32",
     "block-epochs": "1",
     "epochs": "2",
     "error": "0.05",
@@ -193,7 +192,6 @@ def _add_training(finetune):
     for name, what, default in (
         ("epochs", "passes over the data for the whole model", 1),
         ("block-epochs", "passes for each block before that", 0),
-        ("batch-size", "examples in a batch", 32),
     ):
         finetune.add_argument(
             f"--{name}",
@@ -202,6 +200,7 @@ def _add_training(finetune):
             metavar="N",
             help=f"{what} (default: {default})",
         )
+    _add_batch_size(finetune, "examples in a batch", 32)
 
 
 def _add_bench(verbs):
@@ -215,13 +214,15 @@ def _add_bench(verbs):
     bench.set_defaults(run=commands.bench)
 
 
-def _add_batch_size(command):
+def _add_batch_size(
+    command, what="examples in the forward pass that is timed", default=1
+):
     command.add_argument(
         "--batch-size",
         type=_checked(int, validation.positive_integer, "batch_size"),
-        default=1,
+        default=default,
         metavar="N",
-        help="examples in the forward pass that is timed (default: 1)",
+        help=f"{what} (default: {default or 'all from 1 to 1024'})",
     )
 
 
@@ -230,12 +231,7 @@ def _add_freeze(verbs):
         verbs, "freeze", "merge cores for inference, or make layers dense"
     )
     freeze.add_argument("out", help="the .keras file to write")
-    freeze.add_argument(
-        "--batch-size",
-        type=_checked(int, validation.positive_integer, "batch_size"),
-        metavar="N",
-        help="batch size to be fast at (default: all from 1 to 1024)",
-    )
+    _add_batch_size(freeze, "batch size to be fast at", None)
     freeze.add_argument(
         "--objective",
         choices=OBJECTIVES,

@@ -26,6 +26,13 @@ def test_every_config_runs_in_seconds(name, data, tmp_path):
     assert all(one["met"] is None for one in result["targets"].values())
 
 
+def test_a_config_on_text_runs_without_any(no_data, tmp_path):
+    result, _ = run.run("minilm_sst2", smoke=True, output=tmp_path)
+    for way in ("weights alone", "calibrated", "tuned"):
+        assert 0 <= result["summary"][f"accuracy, {way}, at 0.5"]["mean"] <= 1
+        assert -1 <= result["summary"][f"cosine, {way}, at 0.5"]["mean"] <= 1
+
+
 @pytest.mark.parametrize("name", run.names())
 def test_every_config_says_what_it_is(name):
     text = run.config(name).__doc__
