@@ -36,12 +36,13 @@ class Calibration:
 
     Raises:
         ValueError: If the data is empty, not finite or does not fit the
-            model.
+            model, or the model keeps states between calls.
     """
 
     def __init__(self, model, data):
         self.model = model
         layers = list(surgery.leaf_layers(model))
+        _check_stateless(layers)
         self.batches, self.held_back = batches_of(model, data), []
         self.copy = surgery.copy_with(model, _none, _none)
         twins = zip(
@@ -65,7 +66,11 @@ class Calibration:
         return self._twins[id(layer)]
 
     def settle_statistics(self) -> statistics.Statistics | None:
-        """Gives the copy the better statistics of its normalizations."""
+        """Gives the copy the better statistics of its normalizations.
+
+        After the last of the layers has been taken.
+        """
+        self._walk = self._copy_walk = None
         return statistics.settled(
             self.model,
             self.copy,
@@ -116,7 +121,8 @@ class Calibration:
             layers: Layers without an obstacle.
 
         Returns:
-            For each of a layer's kernels, from the ids of the layers.
+            For each of a layer's kernels, from the ids of the layers that
+            are called.
         """
         layers = list(layers)
         found = {id(each): layer_inputs.no_moments(each) for each in layers}
@@ -124,8 +130,8 @@ class Calibration:
         def adding(layer):
             own = found[id(layer)]
 
-            def add(operands):
-                for kernel, rows, first in rows_of(layer, operands):
+            def add(heard):
+                for kernel, rows, first in rows_of(layer, heard):
                     own[kernel].add(rows, rows, first)
 
             return add
@@ -139,9 +145,10 @@ class Calibration:
         return {
             key: tuple(each.same() for each in moments)
             for key, moments in found.items()
+            if all(each.count for each in moments)
         }
 
-    def joint_moments(self, layer) -> tuple:
+    def joint_moments(self, layer) -> tuple | None:
         """Moments of what a layer gets in the copy and in the source.
 
         Args:
@@ -149,12 +156,12 @@ class Calibration:
                 in order.
 
         Returns:
-            For each of its kernels.
+            For each of its kernels; `None` if it is not called.
         """
         found = layer_inputs.no_moments(layer)
         calls = self._calls.get(id(layer), 0)
         if not calls:
-            return found
+            return None
         batches = zip(
             self._walk.inputs_of(layer, calls),
             self._copy_walk.inputs_of(self.twin(layer), calls),
@@ -162,13 +169,14 @@ class Calibration:
         )
         for source, own in batches:
             for theirs, ours in zip(source, own, strict=True):
+                ours = ours._replace(mask=theirs.mask)
                 pairs = zip(
                     rows_of(layer, ours), rows_of(layer, theirs), strict=True
                 )
                 for rows, others in pairs:
                     each = found[rows.kernel]
                     each.add(rows.array, others.array, rows.first)
-        return found
+        return found if all(each.count for each in found) else None
 
     def take(self, layer, found: Factorization) -> None:
         """Gives the copy what stands for the kernels of a layer.
@@ -181,6 +189,16 @@ class Calibration:
         rules.assign(twin, [part.to_dense() for part in found.parts])
         if found.bias is not None:
             twin.bias.assign(found.bias)
+
+
+def _check_stateless(layers) -> None:
+    for layer in layers:
+        if getattr(layer, "stateful", False):
+            raise ValueError(
+                "`calibration_data` needs a model whose calls do not depend on "
+                f"those before. Received: layer {layer.path!r} with "
+                "stateful=True. Convert it without data."
+            )
 
 
 def _is_fixed(model, batch) -> bool:

@@ -7,9 +7,11 @@ A table is looked up in.
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import math
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from functools import partial
 from typing import NamedTuple
 
 import keras
@@ -17,9 +19,9 @@ import numpy as np
 from keras import ops
 
 from tensornet_keras.conversion.moments import Counts, Moments
+from tensornet_keras.conversion.rules import equation_of
 from tensornet_keras.layer_calls import wrapped_call
-from tensornet_keras.layers.einsum_equation import EinsumEquation
-from tensornet_keras.surgery.twins import is_table, kernel_variables
+from tensornet_keras.surgery.twins import LOOPS, is_table, kernel_variables
 
 # Moments of more features than this would not fit: half a gigabyte.
 MOST_FEATURES = 8192
@@ -31,7 +33,18 @@ _CONVOLUTIONS = (
     keras.layers.Conv2D,
     keras.layers.Conv3D,
 )
-_LOOPS = (keras.layers.LSTM, keras.layers.GRU)
+
+
+class Heard(NamedTuple):
+    """What was heard of a call.
+
+    Args:
+        operands: For each kernel the tensor that it is multiplied by.
+        mask: Which steps of a loop count, `(batch, steps)`; `None` for all.
+    """
+
+    operands: tuple
+    mask: np.ndarray | None = None
 
 
 class Rows(NamedTuple):
@@ -60,8 +73,6 @@ def obstacle(layer) -> str | None:
         return None
     if isinstance(layer, _CONVOLUTIONS) and layer.groups > 1:
         return "groups"
-    if isinstance(layer, _LOOPS) and layer.stateful:
-        return "states kept between calls"
     if max(features(layer)) > MOST_FEATURES:
         return f"more than {MOST_FEATURES} features"
     return None
@@ -74,7 +85,7 @@ def features(layer) -> tuple[int, ...]:
         layer: A layer without an obstacle.
     """
     if isinstance(layer, keras.layers.EinsumDense):
-        equation = _equation(layer)
+        equation = equation_of(layer)
         sizes = dict(zip(equation.kernel, layer.kernel.shape, strict=True))
         labels = (*equation.batch, *equation.contracted)
         return (math.prod(sizes[label] for label in labels),)
@@ -93,21 +104,22 @@ def no_moments(layer) -> tuple[Moments | Counts, ...]:
     return tuple(map(kind, features(layer)))
 
 
-def rows_of(layer, operands: tuple) -> Iterator[Rows]:
+def rows_of(layer, heard: Heard) -> Iterator[Rows]:
     """The rows that a call of a layer multiplies its kernels by.
 
     Args:
         layer: A layer without an obstacle.
-        operands: What was heard of the call.
+        heard: What was heard of the call.
 
     Yields:
-        A few rows at a time.
+        A few rows at a time. Steps of a loop that are masked, and the zeros
+        of a table that masks them, are left out.
     """
     if is_table(layer):
-        numbers = ops.convert_to_numpy(ops.cast(operands[0], "int32"))
-        yield Rows(0, numbers.reshape(-1))
+        numbers = ops.convert_to_numpy(ops.cast(heard.operands[0], "int32"))
+        yield Rows(0, numbers[numbers != 0] if layer.mask_zero else numbers)
         return
-    for kernel, inputs in enumerate(operands):
+    for kernel, inputs in enumerate(heard.operands):
         inputs = ops.cast(inputs, "float32")
         if isinstance(layer, _CONVOLUTIONS):
             yield from _patches(layer, inputs)
@@ -115,12 +127,17 @@ def rows_of(layer, operands: tuple) -> Iterator[Rows]:
             yield from _stacks(layer, inputs)
         else:
             rows = ops.convert_to_numpy(inputs)
+            counts = heard.mask
+            if counts is not None and kernel and layer.go_backwards:
+                # States come in the order of the loop.
+                counts = counts[:, ::-1]
+            rows = rows if counts is None else rows[counts]
             yield Rows(kernel, rows.reshape(-1, rows.shape[-1]))
 
 
 def _stacks(layer, inputs) -> Iterator[Rows]:
     """The rows of an einsum kernel, one matrix of its stack after another."""
-    equation = _equation(layer)
+    equation = equation_of(layer)
     order = (*equation.batch, *equation.free, *equation.contracted)
     axes = [equation.inputs.index(label) for label in order]
     sizes = dict(zip(equation.kernel, layer.kernel.shape, strict=True))
@@ -159,46 +176,63 @@ def _patches(layer, inputs) -> Iterator[Rows]:
         yield Rows(0, ops.convert_to_numpy(patches).reshape(-1, count))
 
 
-def _equation(layer) -> EinsumEquation:
-    ndim = len(layer.get_build_config()["input_shape"])
-    return EinsumEquation.parse(layer.equation, ndim)
-
-
-def heard(layer, hear: Callable[[tuple], None]) -> AbstractContextManager:
+@contextlib.contextmanager
+def heard(layer, hear: Callable[[Heard], None]) -> Iterator[None]:
     """Context in which a function hears what kernels are multiplied by.
 
     Args:
         layer: A Keras layer.
-        hear: A function of one tensor for each kernel of the layer: its first
-            argument, and the states that a recurrent kernel gets.
+        hear: A function of what is heard of each call.
     """
+    is_loop = isinstance(layer, LOOPS)
+    signature = inspect.signature(type(layer).call)
 
     def hearing(call):
-        def hearing_call(inputs, *args, **kwargs):
-            operands = (inputs,)
-            if isinstance(layer, _LOOPS):
-                operands += (_states(layer, call, inputs, *args, **kwargs),)
-            hear(operands)
-            return call(inputs, *args, **kwargs)
+        def hearing_call(*args, **kwargs):
+            bound = signature.bind(layer, *args, **kwargs)
+            _, inputs, *_ = bound.arguments.values()
+            if is_loop:
+                given = bound.arguments
+                mask = given.get("mask")
+                if mask is not None:
+                    mask = ops.convert_to_numpy(mask).astype(bool)
+                states = _states(layer, partial(call, *args, **kwargs), given)
+                hear(Heard((inputs, states), mask))
+            else:
+                hear(Heard((inputs,)))
+            return call(*args, **kwargs)
 
         return hearing_call
 
-    return wrapped_call(layer, hearing)
+    with contextlib.ExitStack() as stack:
+        if is_loop:
+            # Two loops that a `Bidirectional` runs as one are not called.
+            stack.enter_context(_having(layer, "use_cudnn", False))
+        stack.enter_context(wrapped_call(layer, hearing))
+        yield
 
 
-def _states(layer, call, inputs, initial_state=None, **kwargs):
+def _states(layer, call: Callable, given: dict):
     """The states in front of every step of a loop."""
-    before = layer.return_sequences
-    layer.return_sequences = True
-    try:
-        outputs = call(inputs, initial_state=initial_state, **kwargs)
-    finally:
-        layer.return_sequences = before
+    with _having(layer, "return_sequences", True):
+        outputs = call()
     if layer.return_state:
         outputs = outputs[0]
-    if initial_state is None:
+    initial = given.get("initial_state")
+    if initial is None:
         first = ops.zeros_like(outputs[:, :1])
     else:
-        state = keras.tree.flatten(initial_state)[0]
+        state = keras.tree.flatten(initial)[0]
         first = ops.cast(ops.expand_dims(state, 1), outputs.dtype)
     return ops.concatenate([first, outputs[:, :-1]], 1)
+
+
+@contextlib.contextmanager
+def _having(layer, name: str, value) -> Iterator[None]:
+    """Context in which an attribute of a layer has another value."""
+    before = getattr(layer, name)
+    setattr(layer, name, value)
+    try:
+        yield
+    finally:
+        setattr(layer, name, before)

@@ -120,7 +120,7 @@ class Counts:
 
         Args:
             own: Numbers of rows.
-            source: The same, for no layer comes in front of a table.
+            source: Those of the source, which are not counted.
             first: Zero.
         """
         inside = own[(own >= 0) & (own < self.features)]

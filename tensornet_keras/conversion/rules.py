@@ -111,7 +111,7 @@ def kernels_of(layer) -> tuple[Kernel, ...]:
         )
     (array,) = arrays
     if isinstance(layer, keras.layers.EinsumDense):
-        return (Kernel(*matrix_of(array, _equation_of(layer))),)
+        return (Kernel(*matrix_of(array, equation_of(layer))),)
     return (Kernel(array),)
 
 
@@ -123,7 +123,7 @@ def assign(layer, arrays) -> None:
         arrays: A weight for each of its kernels, as `kernels_of` has them.
     """
     if isinstance(layer, keras.layers.EinsumDense):
-        arrays = [kernel_of(arrays[0], _equation_of(layer), layer.kernel.shape)]
+        arrays = [kernel_of(arrays[0], equation_of(layer), layer.kernel.shape)]
     for variable, array in zip(kernel_variables(layer), arrays, strict=True):
         variable.assign(array.reshape(variable.shape))
 
@@ -132,7 +132,7 @@ def _is_one_matrix(layer) -> bool:
     """Whether the kernel is a matrix, or a stack of them."""
     if isinstance(layer, keras.layers.EinsumDense):
         try:
-            _equation_of(layer)
+            equation_of(layer)
         except ValueError:
             return False
     return True
@@ -145,7 +145,15 @@ def _sides(layer) -> tuple[str, ...]:
     return ("embeddings",) if is_table(layer) else ("kernel",)
 
 
-def _equation_of(layer) -> EinsumEquation:
+def equation_of(layer) -> EinsumEquation:
+    """The parsed equation of an `EinsumDense` layer.
+
+    Args:
+        layer: A built layer.
+
+    Raises:
+        ValueError: If its kernel is no matrix, and no stack of them.
+    """
     ndim = len(layer.get_build_config()["input_shape"])
     return EinsumEquation.parse(layer.equation, ndim)
 

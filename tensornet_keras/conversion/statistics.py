@@ -93,7 +93,7 @@ def settled(source, copy, layers, batches, held_back) -> Statistics | None:
     Args:
         source: The source model.
         copy: A copy with other kernels.
-        layers: Layers of the copy that may be estimated, outside loops.
+        layers: Layers of the copy that may be estimated.
         batches: Inputs to estimate on.
         held_back: Inputs to judge on.
 

@@ -12,6 +12,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+import keras
+from keras import ops
+
 from tensornet_keras import backend
 from tensornet_keras.conversion import layer_inputs
 from tensornet_keras.surgery import graphs
@@ -31,97 +34,146 @@ class Walk:
 
     def __init__(self, model, batches: Sequence):
         self._model, self._batches = model, batches
-        self._nodes = graphs.calls_of(model) if is_graph(model) else []
-        # The nodes that lie behind, and what leads on from them, by batch.
+        self._calls = graphs.calls_of(model) if _is_walked(model) else []
+        self._looped = _in_loops(model)
+        # The calls that lie behind, and what leads on from them, by batch.
         self._done: set = set()
-        self._kept: list[dict] | None = None
+        self._kept: list | None = None
+        self._copied = _Copy(autocast=False)
 
-    def inputs_of(self, layer, calls: int) -> Iterator[list]:
+    def inputs_of(self, layer, count: int) -> Iterator[list]:
         """What a layer is called on, batch by batch.
 
         Args:
             layer: A layer of the model. What its first call depends on has
                 the weights that it keeps.
-            calls: How often the model calls it.
+            count: How often the model calls it.
 
         Yields:
             What is heard of its calls, in order.
         """
-        own = [node for node in self._nodes if graphs.owns(node, layer)]
+        own = [call for call in self._calls if call.owns(layer)]
         if not own:
-            yield from self._from_the_start(layer, calls)
+            yield from self._from_the_start(layer, count)
             return
         front = self._before(own[0])
         passed = self._done | set(front)
-        needed = {node for last in own for node in (*self._before(last), last)}
-        rest = [x for x in self._nodes if x in needed and x not in passed]
+        needed = {call for last in own for call in (*self._before(last), last)}
+        rest = [x for x in self._calls if x in needed and x not in passed]
         alive = self._alive(passed)
-        kept: list[dict] | None = []
+        # The last call itself need not be made.
+        plain = all(call.operation is layer for call in own)
+        end = len(own) if plain else None
+        # Without what was kept, a walk that breaks off starts anew.
+        before, self._kept, done = self._kept, None, self._done
+        self._done = set()
+        kept: list = []
+        is_kept = True
         for number, batch in enumerate(self._batches):
             with backend.without_gradients():
-                values = self._start(number, batch)
+                values = (
+                    graphs.input_values(self._model, batch)
+                    if before is None
+                    else before[number]
+                )
+                values = self._copies(values)
                 graphs.run(front, values)
                 values = {key: x for key, x in values.items() if key in alive}
-                if kept is not None:
-                    kept.append(dict(values))
-                    if not number and self._is_too_much(values):
-                        kept = None
-                found = _heard(partial(graphs.run, rest, values), layer, calls)
+                is_kept = is_kept if number else self._is_little(values)
+                if is_kept:
+                    kept.append(values)
+                    if before is not None:
+                        before[number] = None
+                passing = partial(graphs.run, rest, self._copies(values))
+                found = _heard(passing, layer, end)
             yield found
-        if kept is not None:
-            self._kept, self._done = kept, passed
+        if is_kept:
+            before, done = kept, passed
+        self._kept, self._done = before, done
 
-    def _from_the_start(self, layer, calls: int) -> Iterator[list]:
+    def _from_the_start(self, layer, count: int) -> Iterator[list]:
+        end = None if id(layer) in self._looped else count
         for batch in self._batches:
-            run = partial(self._model, batch, training=False)
+            passing = partial(self._model, batch, training=False)
             with backend.without_gradients():
-                found = _heard(run, layer, calls)
+                found = _heard(passing, layer, end)
             yield found
 
-    def _start(self, number: int, batch) -> dict:
-        if self._kept is None:
-            return graphs.input_values(self._model, batch)
-        return dict(self._kept[number])
-
-    def _before(self, last) -> list:
-        """What a node depends on and is still to be called."""
-        needed = {id(x) for x in last.input_tensors}
-        found = []
-        for node in reversed(self._nodes):
-            if node in self._done:
-                continue
-            if any(id(x) in needed for x in node.outputs):
-                found.append(node)
-                needed |= {id(x) for x in node.input_tensors}
-        return found[::-1]
-
-    def _alive(self, done: set) -> set[int]:
-        """The ids of the tensors that calls still to come depend on."""
+    def _copies(self, values: dict) -> dict:
+        """Tensors with masks of their own: a layer may change either."""
         return {
-            id(x)
-            for node in self._nodes
-            if node not in done
-            for x in node.input_tensors
+            key: None if x is None else self._copied(x)
+            for key, x in values.items()
         }
 
-    def _is_too_much(self, values: dict) -> bool:
-        numbers = sum(math.prod(x.shape) for x in values.values())
-        return numbers * len(self._batches) > MOST_KEPT
+    def _before(self, last) -> list:
+        """What a call depends on and is still to be made."""
+        needed = set(last.inputs)
+        found = []
+        for call in reversed(self._calls):
+            if call not in self._done and not needed.isdisjoint(call.outputs):
+                found.append(call)
+                needed |= set(call.inputs)
+        return found[::-1]
+
+    def _alive(self, done: set) -> set:
+        """The tensors that calls still to come depend on."""
+        return {
+            key
+            for call in self._calls
+            if call not in done
+            for key in call.inputs
+        }
+
+    def _is_little(self, values: dict) -> bool:
+        """Whether as much for every example may be kept."""
+        shapes = [x.shape for x in values.values() if x is not None]
+        numbers = sum(map(math.prod, shapes))
+        first, *others = map(_length, self._batches)
+        return numbers * (first + sum(others)) <= MOST_KEPT * first
+
+
+class _Copy(keras.layers.Layer):
+    """A tensor with the mask that Keras has set on it, once more."""
+
+    supports_masking = True
+
+    def call(self, x):
+        return ops.copy(x)
 
 
 class _Enough(BaseException):
     """All calls have been heard; no `Exception`, for Keras catches those."""
 
 
-def _heard(run: Callable, layer, calls: int) -> list:
-    """What a layer is called on, in a pass that ends with its last call."""
+def _heard(passing: Callable, layer, end: int | None) -> list:
+    """What a layer is called on, in a pass that may end with its last call."""
     found: list = []
 
-    def hear(inputs):
-        found.append(inputs)
-        if len(found) == calls:
+    def hear(heard):
+        found.append(heard)
+        if len(found) == end:
             raise _Enough
 
     with layer_inputs.heard(layer, hear), contextlib.suppress(_Enough):
-        run()
+        passing()
     return found
+
+
+def _length(batch) -> int:
+    return len(keras.tree.flatten(batch)[0])
+
+
+def _is_walked(model) -> bool:
+    """Whether a model consists of calls on tensors that can be copied."""
+    return is_graph(model) and not any(x.sparse for x in model.inputs)
+
+
+def _in_loops(model) -> frozenset[int]:
+    """The ids of layers that are called as often as a batch has steps."""
+    return frozenset(
+        id(inner)
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.TimeDistributed)
+        for inner in layer._flatten_layers(include_self=False)
+    )

@@ -2,13 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import keras
 
+from tensornet_keras.surgery.parts import is_graph
+
+# A tensor of a graph: the calls of models that it is in, and its id.
+Key = tuple[tuple[int, ...], int]
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A call in a graph, or a way into a nested model or out of it.
+
+    Args:
+        inputs: What it depends on.
+        outputs: What it makes.
+        function: From the values of the inputs to those of the outputs.
+        operation: What is called, `None` on a way in or out.
+    """
+
+    inputs: tuple[Key, ...]
+    outputs: tuple[Key, ...]
+    function: Callable[[list], list]
+    operation: object = None
+
+    def owns(self, layer) -> bool:
+        """Whether this calls a layer, or something that owns it.
+
+        Args:
+            layer: A Keras layer.
+        """
+        if not isinstance(self.operation, keras.layers.Layer):
+            return False
+        return any(x is layer for x in self.operation._flatten_layers())
+
 
 def levels_of(model) -> list[tuple[int, list]]:
-    """The calls in a graph by how far they are from the outputs.
+    """The nodes in a graph by how far they are from the outputs.
 
     Args:
         model: A Sequential or Functional model.
@@ -17,60 +50,95 @@ def levels_of(model) -> list[tuple[int, list]]:
         Depths, the largest first, and their nodes, in the order in which
         Keras calls them.
     """
-    graph = getattr(model, "_functional", None) or model
-    return sorted(graph._nodes_by_depth.items(), reverse=True)
+    return sorted(_graph(model)._nodes_by_depth.items(), reverse=True)
 
 
-def calls_of(model) -> list:
-    """The nodes of a graph in the order in which Keras calls them.
+def calls_of(model) -> list[Call]:
+    """The calls in a graph in Keras' order, those of nested models too.
 
     Args:
         model: A Sequential or Functional model.
     """
-    return [
-        node
-        for _, nodes in levels_of(model)
-        for node in nodes
-        if node.operation and not node.is_input
-    ]
+    return list(_calls(model, ()))
 
 
-def owns(node, layer) -> bool:
-    """Whether a node calls a layer, or something that owns it.
-
-    Args:
-        node: A node of a graph.
-        layer: A Keras layer.
-    """
-    operation = node.operation
-    if not isinstance(operation, keras.layers.Layer):
-        return False
-    return any(each is layer for each in operation._flatten_layers())
-
-
-def input_values(model, batch) -> dict[int, object]:
-    """What the tensors that enter a graph stand for, by their ids.
+def input_values(model, batch) -> dict[Key, object]:
+    """What the tensors that enter a graph stand for.
 
     Args:
         model: A Sequential or Functional model.
         batch: Arrays as the model takes them.
     """
-    graph = getattr(model, "_functional", None) or model
-    tensors = graph._standardize_inputs(batch)
-    return dict(zip(map(id, graph.inputs), tensors, strict=True))
+    graph = _graph(model)
+    values = graph._standardize_inputs(batch)
+    return dict(zip(_keys(graph.inputs, ()), values, strict=True))
 
 
-def run(nodes: Iterable, values: dict[int, object]) -> None:
-    """Calls nodes as a model does that is called with `training=False`.
+def run(calls: Iterable[Call], values: dict[Key, object]) -> None:
+    """Makes calls as a model does that is called with `training=False`.
 
     Args:
-        nodes: Nodes of a graph, in order.
-        values: What tensors stand for, by their ids; is added to.
+        calls: Calls of a graph, in order.
+        values: What tensors stand for; is added to.
     """
-    for node in nodes:
-        operation = node.operation
-        args, kwargs = node.arguments.fill_in(values)
-        if "training" in getattr(operation, "_call_context_args", ()):
+    for call in calls:
+        found = call.function([values[key] for key in call.inputs])
+        values |= dict(zip(call.outputs, found, strict=True))
+
+
+def _graph(model):
+    return getattr(model, "_functional", None) or model
+
+
+def _keys(tensors, place: tuple[int, ...]) -> tuple[Key, ...]:
+    return tuple((place, id(tensor)) for tensor in tensors)
+
+
+def _calls(model, place: tuple[int, ...]) -> Iterator[Call]:
+    for _, nodes in levels_of(model):
+        for node in nodes:
+            if not node.operation or node.is_input:
+                continue
+            inputs = _keys(node.input_tensors, place)
+            outputs = _keys(node.outputs, place)
+            if not _is_entered(node):
+                function = _calling(node)
+                yield Call(inputs, outputs, function, node.operation)
+                continue
+            inner, inside = _graph(node.operation), (*place, id(node))
+            yield Call(inputs, _keys(inner.inputs, inside), _entering(node))
+            yield from _calls(inner, inside)
+            yield Call(_keys(inner.outputs, inside), outputs, list)
+
+
+def _is_entered(node) -> bool:
+    """Whether a node calls a graph, and with nothing but its inputs."""
+    arguments = node.arguments
+    alone = len(arguments.args) == 1 and not arguments.kwargs
+    return is_graph(node.operation) and alone
+
+
+def _filled(node, values: list) -> tuple[tuple, dict]:
+    ids = map(id, node.input_tensors)
+    return node.arguments.fill_in(dict(zip(ids, values, strict=True)))
+
+
+def _entering(node) -> Callable[[list], list]:
+    def enter(values):
+        (inputs,), _ = _filled(node, values)
+        return _graph(node.operation)._standardize_inputs(inputs)
+
+    return enter
+
+
+def _calling(node) -> Callable[[list], list]:
+    operation = node.operation
+    inference = "training" in getattr(operation, "_call_context_args", ())
+
+    def call(values):
+        args, kwargs = _filled(node, values)
+        if inference:
             kwargs["training"] = False
-        outputs = keras.tree.flatten(operation(*args, **kwargs))
-        values |= dict(zip(map(id, node.outputs), outputs, strict=True))
+        return keras.tree.flatten(operation(*args, **kwargs))
+
+    return call

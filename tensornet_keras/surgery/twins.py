@@ -37,7 +37,8 @@ TWINS: dict[type[keras.layers.Layer], type[keras.layers.Layer]] = {
 # Arguments that speak of an adapter beside a kernel.
 OF_ADAPTERS = ("lora_rank", "lora_alpha")
 
-_LOOPS = (keras.layers.LSTM, keras.layers.GRU)
+# Layers with a kernel for the inputs and one for the states.
+LOOPS = (keras.layers.LSTM, keras.layers.GRU)
 
 
 def is_factorized(layer) -> bool:
@@ -71,7 +72,7 @@ def arguments_of(source) -> set[str]:
     return {
         *inspect.signature(source.__init__).parameters,
         *("name", "trainable", "dtype", "activity_regularizer"),
-        *(["zero_output_for_mask"] if source in _LOOPS else []),
+        *(["zero_output_for_mask"] if source in LOOPS else []),
     } - {"self", "kwargs"}
 
 

@@ -63,7 +63,41 @@ def sequential():
     )
 
 
-MODELS = (residual, shared_twice, nested, masked, sequential)
+def attending():
+    """Attention takes the mask off the tensors that it gets."""
+    inputs = keras.Input((5,), dtype="int32")
+    x = layers.Embedding(4, 8, mask_zero=True)(inputs)
+    for number in range(2):
+        attention = layers.MultiHeadAttention(2, 4, name=f"attention{number}")
+        x = layers.Add()([x, attention(x, x)])
+        x = layers.Dense(8, name=f"dense{number}")(x)
+    x = layers.LSTM(8)(x)
+    return keras.Model(inputs, layers.Dense(3, name="head")(x))
+
+
+def backbone():
+    """A nested model called twice, in which another one is called."""
+    inputs = keras.Input((8,))
+    inner = keras.Sequential(
+        [layers.Dense(8, "relu", name="inner1"), layers.Dense(8, name="inner2")]
+    )
+    x = layers.Dense(8, "relu", name="outer")(inner(inputs))
+    body = keras.Model(inputs, [x, inputs + x], name="body")
+    inputs = keras.Input((8,))
+    first, second = body(inputs)
+    first, _ = body(layers.Dense(8, name="between")(first + second))
+    return keras.Model(inputs, layers.Dense(3, name="head")(first))
+
+
+MODELS = (
+    residual,
+    shared_twice,
+    nested,
+    masked,
+    sequential,
+    attending,
+    backbone,
+)
 
 
 def batches_for(model, size=4):
@@ -71,7 +105,7 @@ def batches_for(model, size=4):
     found = []
     for _ in range(3):
         batch = [
-            rng.integers(0, 9, (size, *x.shape[1:])).astype(x.dtype)
+            rng.integers(0, 4, (size, *x.shape[1:])).astype(x.dtype)
             if "int" in x.dtype
             else rng.normal(size=(size, *x.shape[1:])).astype(x.dtype)
             for x in model.inputs
@@ -97,8 +131,12 @@ def heard_in(model, layer, batch):
 
 
 def kernels(model):
-    kinds = layers.Dense, layers.Conv2D
+    kinds = layers.Dense, layers.Conv2D, layers.EinsumDense, layers.LSTM
     return [x for x in leaf_layers(model) if isinstance(x, kinds)]
+
+
+def kernel_of(layer):
+    return getattr(layer, "cell", layer).kernel
 
 
 @pytest.mark.parametrize("most", [walks.MOST_KEPT, 0])
@@ -116,15 +154,19 @@ def test_inputs_are_those_of_whole_passes(made, most, monkeypatch):
         found = list(walk.inputs_of(layer, len(expected[0])))
         for theirs, ours in zip(expected, found, strict=True):
             assert len(theirs) == len(ours)
-            for right, (inputs,) in zip(theirs, ours, strict=True):
+            for right, heard in zip(theirs, ours, strict=True):
                 np.testing.assert_allclose(
-                    as_numpy(inputs), right, rtol=1e-5, atol=1e-6
+                    as_numpy(heard.operands[0]), right, rtol=1e-5, atol=1e-6
                 )
-        layer.kernel.assign((1.1 + number) * as_numpy(layer.kernel))
+        kernel = kernel_of(layer)
+        kernel.assign((1.1 + number) * as_numpy(kernel))
 
 
-def test_every_layer_runs_once_for_all_passes():
-    model = randomized(residual())
+@pytest.mark.parametrize(
+    ("made", "name", "times"), [(residual, "first", 1), (backbone, "inner1", 2)]
+)
+def test_every_layer_runs_once_for_all_passes(made, name, times):
+    model = randomized(made())
     calls = []
 
     def counting(call):
@@ -134,12 +176,15 @@ def test_every_layer_runs_once_for_all_passes():
 
         return counted
 
-    first = model.get_layer("first")
-    walk = Walk(model, [np.ones((2, 8, 8, 3), "float32")])
+    (first,) = (x for x in kernels(model) if x.name == name)
+    (batch, *_) = batches_for(model)
+    walk = Walk(model, [batch])
+    order = Calibration(model, batch).in_order(kernels(model))
     with wrapped_call(first, counting):
-        for layer in kernels(model)[1:]:
+        list(walk.inputs_of(order[-1], 1))
+        for layer in order[1:]:
             list(walk.inputs_of(layer, 1))
-    assert len(calls) == 1
+    assert len(calls) == times
 
 
 class Halves(keras.Model):
@@ -169,7 +214,8 @@ def test_models_without_a_graph_of_their_own_start_anew():
         model(x)
         walk = Walk(randomized(model), [x])
         for layer in kernels(model):
-            (((found,),),) = walk.inputs_of(layer, 1)
+            ((heard,),) = walk.inputs_of(layer, 1)
+            (found,) = heard.operands
             (right,) = heard_in(model, layer, x)
             np.testing.assert_allclose(as_numpy(found), right, rtol=1e-5)
 
@@ -178,8 +224,61 @@ def test_passes_record_nothing_for_gradients():
     model = randomized(residual())
     walk = Walk(model, batches_for(model))
     for layer in kernels(model):
-        for ((inputs,),) in walk.inputs_of(layer, 1):
-            assert not getattr(inputs, "requires_grad", False)
+        for (heard,) in walk.inputs_of(layer, 1):
+            assert not getattr(heard.operands[0], "requires_grad", False)
+
+
+class Doubling(layers.Layer):
+    """Changes what it is given, where a backend lets it."""
+
+    def call(self, x):
+        x *= 2
+        return x
+
+
+def test_what_is_kept_does_not_change():
+    inputs = keras.Input((8,))
+    x = layers.Dense(8, name="one")(inputs)
+    y = Doubling()(x)
+    for name in ("two", "three"):
+        y = layers.Dense(8, name=name)(y)
+    model = randomized(keras.Model(inputs, layers.Add()([x, y])))
+    batch = batches_for(model)[0]
+    before = batch.copy()
+    walk = Walk(model, [batch])
+    for layer in kernels(model):
+        ((heard,),) = walk.inputs_of(layer, 1)
+        (right,) = heard_in(model, layer, batch)
+        np.testing.assert_allclose(
+            as_numpy(heard.operands[0]), right, rtol=1e-5, atol=1e-6
+        )
+    np.testing.assert_array_equal(batch, before)
+
+
+def test_a_walk_that_breaks_off_starts_anew():
+    model = randomized(residual())
+    batches = batches_for(model)
+    walk = Walk(model, batches)
+    *_, last, head = kernels(model)
+    list(walk.inputs_of(last, 1))
+    next(walk.inputs_of(head, 1))
+    found = [heard.operands[0] for (heard,) in walk.inputs_of(head, 1)]
+    for batch, inputs in zip(batches, found, strict=True):
+        (right,) = heard_in(model, head, batch)
+        np.testing.assert_allclose(as_numpy(inputs), right, rtol=1e-5)
+
+
+@pytest.mark.parametrize("lengths", [(2, 5), (5, 2)])
+def test_batches_of_any_number_of_steps_are_heard_whole(lengths):
+    inputs = keras.Input((None, 6))
+    each = layers.Dense(8, name="each")
+    outputs = layers.TimeDistributed(each)(inputs)
+    model = randomized(keras.Model(inputs, outputs))
+    batches = [np.ones((4, length, 6), "float32") for length in lengths]
+    calibration = Calibration(model, iter(batches))
+    calibration.in_order([each])
+    (moments,) = calibration.joint_moments(each)
+    assert moments.count == 4 * sum(lengths)
 
 
 @pytest.mark.parametrize("made", MODELS)

@@ -182,6 +182,24 @@ def test_half_precision_weights_come_back(tmp_path):
         np.testing.assert_array_equal(ones, twos)
 
 
+def own_loss(y, z):
+    return keras.ops.mean((y - z) ** 2)
+
+
+def test_what_a_model_was_compiled_with_is_not_saved(tmp_path):
+    teacher = mlp()
+    teacher.compile("sgd", loss=own_loss)
+    small, _ = tk.convert(teacher, tk.formats.LowRank(rank=4))
+    tuned = tk.finetune(
+        small,
+        numbers(8, 8),
+        teacher=teacher,
+        phases=[tk.finetuning.Compress({"ratio": 0.9}), END(1)],
+        checkpoint=tmp_path / "state",
+    )
+    assert tuned.loss is own_loss
+
+
 def test_a_model_that_no_file_can_hold_is_refused_at_the_start(tmp_path):
     inputs = keras.Input((8,))
     x = layers.Lambda(lambda x: 2 * x)(layers.Dense(8)(inputs))
