@@ -95,8 +95,8 @@ def convert(
             of the model. Where the model has batch normalizations, an eighth
             of the examples, the last, are held back, and the statistics
             estimated anew if that misses less on them; so give them in random
-            order. Grouped convolutions, tables that are read both ways
-            and loops that keep their states are decomposed without data.
+            order. Grouped convolutions and tables that are read both
+            ways are decomposed without data.
         evaluate: A function from a model to its score, larger for better, to
             weigh layers within a budget by the score that the model loses
             when one of them is approximated, in place of their errors. It is
@@ -124,7 +124,8 @@ def convert(
             of all its arguments, a filter
             matches nothing, a kernel is not finite, the format does not fit
             a layer, both or neither of a rank and a target are given, the
-            calibration data does not fit the model or is not finite, or
+            calibration data does not fit the model or is not finite, the
+            model keeps states between calls of calibration data, or
             nothing keeps to a budget: the least that does is named.
 
     Example:
