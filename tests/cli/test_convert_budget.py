@@ -2,37 +2,9 @@
 
 import json
 
-import keras
 import numpy as np
-import pytest
-from keras import layers
 
-from tensornet_keras import cli
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def model(folder):
-    model = keras.Sequential(
-        [
-            keras.Input((8, 8, 1)),
-            layers.Flatten(),
-            layers.Dense(64, activation="relu", name="wide"),
-            layers.Dense(3, name="head"),
-        ],
-        name="net",
-    )
-    model.save("in.keras")
-    return model
-
-
-def run(*words):
-    return cli.main([str(word) for word in words])
+from tests.cli.commands import run
 
 
 def test_convert_to_a_budget_on_examples(model, folder):

@@ -8,14 +8,8 @@ import pytest
 from keras import layers
 
 import tensornet_keras as tk
-from tensornet_keras import cli
+from tests.cli.commands import run
 from tests.small_models import numbers, values_of
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture
@@ -34,10 +28,6 @@ def models(folder):
     np.savez("data.npz", x=numbers(64, 32), y=numbers(64, 3))
     np.save("x.npy", numbers(64, 32))
     return model, small
-
-
-def run(*words):
-    return cli.main([str(word) for word in words])
 
 
 def code_of(*words):

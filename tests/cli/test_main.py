@@ -9,37 +9,8 @@ import pytest
 from keras import layers
 
 import tensornet_keras as tk
-from tensornet_keras import cli
 from tensornet_keras.cli import commands
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """An empty folder to work in."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def model(folder):
-    """A saved, compiled model of a convolution and two dense layers."""
-    model = keras.Sequential(
-        [
-            keras.Input((8, 8, 1)),
-            layers.Conv2D(8, 3, name="conv"),
-            layers.Flatten(),
-            layers.Dense(64, activation="relu", name="wide"),
-            layers.Dense(3, name="head"),
-        ],
-        name="net",
-    )
-    model.compile("sgd", "mse")
-    model.save("in.keras")
-    return model
-
-
-def run(*words):
-    return cli.main([str(word) for word in words])
+from tests.cli.commands import run
 
 
 def files(folder):

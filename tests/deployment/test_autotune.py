@@ -1,6 +1,5 @@
 import json
 import os
-import sys
 
 import keras
 import numpy as np
@@ -9,10 +8,13 @@ import pytest
 import tensornet_keras as tk
 from tensornet_keras.contraction import devices, store
 from tensornet_keras.deployment.tuning_report import Timing
-
-FORMAT = tk.formats.TensorTrain(2, (4, 4), (4, 4))
-# The verb has the name of its module.
-tuning = sys.modules["tensornet_keras.deployment.autotune"]
+from tests.deployment.small_tuning import (
+    FORMAT,
+    dense,
+    known_times,
+    model_of,
+    tuning,
+)
 
 
 @pytest.fixture
@@ -23,23 +25,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Times that are numbers of a list: the last plan timed is the best."""
-    timed = []
-
-    def measure(plans, dtype, convolution=None, xla=False):
-        timed.append((plans, dtype, convolution, xla))
-        return [1.0 / (1 + n) for n in range(len(plans))]
-
-    monkeypatch.setattr(tuning, "measure", measure)
-    return timed
-
-
-def dense(**kwargs):
-    return tk.layers.FactorizedDense(16, FORMAT, **kwargs)
-
-
-def model_of(*layers, shape=(16,)):
-    return keras.Sequential([keras.Input(shape), *layers])
+    return known_times(monkeypatch)
 
 
 def key(batch, mode="inference", dtype="float32"):

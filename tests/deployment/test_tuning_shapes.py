@@ -1,37 +1,16 @@
 """What is timed of a layer, and what its report says is kept."""
 
-import sys
-
 import keras
 import pytest
 
 import tensornet_keras as tk
 from tensornet_keras.deployment import tuning_report
-
-FORMAT = tk.formats.TensorTrain(2, (4, 4), (4, 4))
-# The verb has the name of its module.
-tuning = sys.modules["tensornet_keras.deployment.autotune"]
+from tests.deployment.small_tuning import dense, known_times, model_of, tuning
 
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Times that are numbers of a list: the last plan timed is the best."""
-    timed = []
-
-    def measure(plans, dtype, convolution=None, xla=False):
-        timed.append((plans, dtype, convolution, xla))
-        return [1.0 / (1 + n) for n in range(len(plans))]
-
-    monkeypatch.setattr(tuning, "measure", measure)
-    return timed
-
-
-def dense(**kwargs):
-    return tk.layers.FactorizedDense(16, FORMAT, **kwargs)
-
-
-def model_of(*layers, shape=(16,)):
-    return keras.Sequential([keras.Input(shape), *layers])
+    return known_times(monkeypatch)
 
 
 def test_the_way_back_of_a_table_is_timed_too():
