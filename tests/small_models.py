@@ -81,3 +81,15 @@ def assert_same_function(model, other, inputs, tolerance=1e-5, **kwargs):
     """Both models give the same outputs; `kwargs` go to their calls."""
     expected, found = model(inputs, **kwargs), other(inputs, **kwargs)
     assert_same_outputs(expected, found, tolerance)
+
+
+class Pair(keras.layers.Layer):
+    """A layer that owns two dense layers, for its heirs to call."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.one, self.two = keras.layers.Dense(8), keras.layers.Dense(8)
+
+    def build(self, shape):
+        self.one.build(shape)
+        self.two.build(shape)

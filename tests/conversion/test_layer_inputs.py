@@ -11,7 +11,7 @@ from tensornet_keras.conversion import layer_inputs
 from tensornet_keras.conversion.calibration import Calibration
 from tests.laws.oracles import as_numpy, assert_close
 from tests.nasty_models import NASTY
-from tests.small_models import numbers, randomized
+from tests.small_models import Pair, numbers, randomized
 
 LOW = tk.formats.LowRank
 
@@ -262,16 +262,8 @@ def test_padding_of_a_table_does_not_count():
         np.testing.assert_array_equal(counts.own, expected)
 
 
-class Half(layers.Layer):
+class Half(Pair):
     """Owns two layers and calls one."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.one, self.two = layers.Dense(8), layers.Dense(8)
-
-    def build(self, shape):
-        self.one.build(shape)
-        self.two.build(shape)
 
     def call(self, x):
         return self.one(x)

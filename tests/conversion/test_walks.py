@@ -12,7 +12,7 @@ from tensornet_keras.conversion.walks import Walk
 from tensornet_keras.layer_calls import wrapped_call
 from tensornet_keras.surgery import leaf_layers
 from tests.laws.oracles import as_numpy
-from tests.small_models import randomized
+from tests.small_models import Pair, randomized
 
 
 def residual():
@@ -228,16 +228,8 @@ def test_passes_record_nothing_for_gradients():
             assert not getattr(heard.operands[0], "requires_grad", False)
 
 
-class Doubling(layers.Layer):
+class Doubling(Pair):
     """Changes what it is given, where a backend lets it."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.one, self.two = layers.Dense(8), layers.Dense(8)
-
-    def build(self, shape):
-        self.one.build(shape)
-        self.two.build(shape)
 
     def call(self, x):
         x *= 2
