@@ -31,7 +31,7 @@ from tensornet_keras.network import TensorNetwork
 # Share of the mean of the moments' diagonal that is added to all of it, so that
 # directions that no input has are not free.
 RIDGE = 1e-6
-# Passes over the cores, and steps for each core in a pass.
+# Passes over the cores, and steps for each core in a pass, unless told.
 PASSES = 4
 STEPS = 15
 # A step ends where the squared gradient has fallen by so much.
@@ -46,6 +46,7 @@ def decompose_for(
     dims=None,
     seed: int = 0,
     passes: int = PASSES,
+    steps: int = STEPS,
 ) -> tuple[Decomposition, float]:
     """Approximates a weight for inputs of known second moments.
 
@@ -58,6 +59,7 @@ def decompose_for(
         dims: As in `decompose`.
         seed: As in `decompose`.
         passes: How often every core is polished.
+        steps: Steps of conjugate gradients for a core in a pass.
 
     Returns:
         The decomposition, whose `relative_error` is that of the weight, and
@@ -94,7 +96,7 @@ def decompose_for(
         cores = [_unwhitened(start, norm), start.cores[1]]
     else:
         start = decompose(weight, format, dims=dims, seed=seed)
-        cores = _polished(weight, start, norm, passes)
+        cores = _polished(weight, start, norm, passes, steps)
     found = finished(
         weight,
         start.format,
@@ -229,14 +231,14 @@ def _unwhitened(found: Decomposition, norm: InputNorm) -> np.ndarray:
     return scipy.linalg.solve_triangular(norm.root, flat).reshape(first.shape)
 
 
-def _polished(weight, start: Decomposition, norm: InputNorm, passes: int):
+def _polished(weight, start: Decomposition, norm: InputNorm, passes, steps):
     """The cores after some passes of alternating least squares."""
     network = start.format.network
     problem = _Problem(weight, network, norm)
     cores = [core.astype(np.float64) for core in start.cores]
     for _ in range(passes):
         for number in range(len(cores)):
-            cores[number] = problem.solved(cores, number)
+            cores[number] = problem.solved(cores, number, steps)
         passed()
     return cores
 
@@ -261,14 +263,14 @@ class _Problem:
         padded[..., :rows, :columns] = found.reshape(*window, rows, columns)
         return padded.reshape(tensor.shape)
 
-    def solved(self, cores, number: int) -> np.ndarray:
+    def solved(self, cores, number: int, steps: int) -> np.ndarray:
         """A core by conjugate gradients, the others held."""
         forward, back = self._products(cores, number)
         core = cores[number]
         residual = back(self.weighed(self.tensor - forward(core)))
         direction = residual
         square = first = float((residual * residual).sum())
-        for _ in range(STEPS):
+        for _ in range(steps):
             if square <= CONVERGED * first or not square > 0.0:
                 break
             image = back(self.weighed(forward(direction)))
