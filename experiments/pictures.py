@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from .datasets.weights import fill
-from .models.efficientnet import efficientnet_lite0, scaled
+from .models.efficientnet import BLOCKS, efficientnet_lite0, scaled
 from .probes import ridge
 
 BATCH = 32
@@ -27,14 +27,17 @@ class Probe:
     Args:
         data: A data set of small pictures.
         settings: `size` of the enlarged pictures; how many are `probed` and
-            `tested`, `examples` to fit on and `tuned` on; `fill`, whether
-            random weights will do.
+            `tested`, `examples` to fit on and `tuned` on; `fill`, whether a
+            short network of random weights will do.
     """
 
     def __init__(self, data, settings):
         size = settings["size"]
-        self.model = efficientnet_lite0(size)
-        fill(self.model, "efficientnet_lite0_imagenet", settings["fill"])
+        if settings["fill"]:
+            self.model = efficientnet_lite0(size, BLOCKS[:2])
+        else:
+            self.model = efficientnet_lite0(size)
+            fill(self.model, "efficientnet_lite0_imagenet")
         probed, tested = settings["probed"], settings["tested"]
         self._train = scaled(data.x_train[:probed], size)
         self._test = scaled(data.x_test[:tested], size)

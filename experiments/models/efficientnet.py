@@ -22,7 +22,7 @@ STEM, HEAD, CLASSES = 32, 1280, 1000
 SIZE = 224
 
 
-def efficientnet_lite0(size=SIZE):
+def efficientnet_lite0(size=SIZE, blocks=BLOCKS):
     """Builds the network, without trained weights.
 
     Input shape: `(batch, size, size, 3)`, as `scaled` returns pictures.
@@ -30,6 +30,7 @@ def efficientnet_lite0(size=SIZE):
 
     Args:
         size: Height and width of a picture.
+        blocks: The blocks, fewer for a shorter network.
 
     Returns:
         A built Functional model.
@@ -37,7 +38,7 @@ def efficientnet_lite0(size=SIZE):
     inputs = keras.Input((size, size, 3))
     x = _conv(inputs, STEM, "conv_stem", "bn0", 3, 2)
     number, channels = 0, STEM
-    for repeats, window, first_stride, expansion, filters in BLOCKS:
+    for repeats, window, first_stride, expansion, filters in blocks:
         for repeat in range(repeats):
             stride = first_stride if repeat == 0 else 1
             name = f"blocks.{number}."

@@ -8,9 +8,11 @@ import pytest
 
 from experiments import models
 from experiments.datasets import weights
+from experiments.models.efficientnet import efficientnet_lite0
 from experiments.training import count_parameters
 
 PUBLISHED = {
+    "EfficientNet-Lite0": (efficientnet_lite0, 4_652_008),
     "Garipov conv": (models.conv, 557_248),
     "Garipov TT-conv": (models.tt_conv, 172_518),
     "Garipov conv-fc": (models.conv_fc, 13_934_538),
@@ -90,9 +92,9 @@ def test_published_compressions_of_garipov():
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_every_net_gives_ten_logits(name):
+def test_every_net_gives_a_logit_for_each_class(name):
     model = PUBLISHED[name][0]()
     shape = (2, *model.input_shape[1:])
     logits = model(keras.random.normal(shape, seed=0))
-    assert logits.shape == (2, 10)
+    assert logits.shape == (2, 1000 if name.startswith("Efficient") else 10)
     assert float(keras.ops.max(logits)) != float(keras.ops.min(logits))

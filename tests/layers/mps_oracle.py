@@ -5,9 +5,9 @@ import math
 import keras
 import numpy as np
 
-from tensornet_keras import backend
 from tensornet_keras.layers import MPSLayer, mps_sweep
 from tests.laws.oracles import as_numpy
+from tests.laws.tracing import traced
 
 # A bond at which cores are swept without building matrices before.
 WIDE = mps_sweep.NARROW + 1
@@ -77,9 +77,8 @@ def value_of(layer, x):
 
 
 def outputs_of(layer, x):
-    """A layer's outputs; JAX compiles one function faster than many ops."""
-    x = keras.ops.convert_to_tensor(x)
-    return (backend.compiled(layer) if backend.name() == "jax" else layer)(x)
+    """What a layer, or a method of one, returns."""
+    return traced(layer, keras.ops.convert_to_tensor(x))
 
 
 def built(features, **arguments):

@@ -40,7 +40,7 @@ def test_600_sites_of_any_scale_keep_their_logarithm(rank, scale):
     layer.set_cores(cores)
     x = uniform(3, 600)
     value, log = value_and_log(layer.cores, embedded(x, "poly", 2), 300)
-    sign, found = (as_numpy(part) for part in layer.sign_and_log(x))
+    sign, found = (as_numpy(y) for y in outputs_of(layer.sign_and_log, x))
     np.testing.assert_array_equal(sign, np.sign(value))
     expected = np.log(np.abs(value)) + log
     assert scale == 1.0 or np.abs(expected).min() > 1000
@@ -69,7 +69,7 @@ def test_slices_of_a_core_may_differ_in_scale():
     layer.set_cores(cores)
     x = np.ones((1, 600), int)
     value, log = value_and_log(cores, embedded(x, "basis", 2), 300)
-    sign, found = (as_numpy(part) for part in layer.sign_and_log(x))
+    sign, found = (as_numpy(y) for y in outputs_of(layer.sign_and_log, x))
     np.testing.assert_array_equal(sign, np.sign(value))
     np.testing.assert_allclose(found, np.log(np.abs(value)) + log, rtol=1e-5)
 
@@ -90,7 +90,8 @@ def test_no_output_is_without_number(policy, scale, output):
 def test_a_train_of_zeros_is_zero_and_no_nan():
     for output, expected in (("value", 0), ("normalized", 0)):
         layer = built(9, output=output, kernel_initializer="zeros")
-        np.testing.assert_array_equal(as_numpy(layer(uniform(2, 9))), expected)
+        found = as_numpy(outputs_of(layer, uniform(2, 9)))
+        np.testing.assert_array_equal(found, expected)
     logits = built(9, output="log_square", kernel_initializer="zeros")
     assert np.isfinite(as_numpy(outputs_of(logits, uniform(2, 9)))).all()
 

@@ -302,12 +302,13 @@ def test_foreign_plans_are_ignored_and_said_once():
 @pytest.mark.parametrize("batch", [1, 3, 4, 10])
 @pytest.mark.parametrize("known", [True, False])
 def test_a_batch_is_cut_whatever_its_size(monkeypatch, batch, known):
-    layer = dense((batch if known else None, 25088))
+    layer = tk.layers.TTDense(256, 4, (4,) * 4, (4,) * 4)
+    layer.build((batch if known else None, 256))
     plan = dataclasses.replace(layer.plan(4), tiles=4)
     monkeypatch.setattr(planning, "plan_for", lambda *_, **__: plan)
-    x = random_array((batch, 25088))
+    x = random_array((batch, 256))
     model = keras.Sequential(
-        [keras.Input((25088,), batch_size=batch if known else None), layer]
+        [keras.Input((256,), batch_size=batch if known else None), layer]
     )
     kernel = keras.ops.convert_to_numpy(layer.kernel)
     assert_close(model.predict_on_batch(x), x @ kernel)

@@ -9,6 +9,7 @@ from keras import layers
 
 import tensornet_keras as tk
 from tensornet_keras.layers.quantization import quantized
+from tests.laws.tracing import traced
 from tests.layer_variants import data_for_every_variant, every_variant
 from tests.small_models import (
     arrays,
@@ -103,7 +104,7 @@ def test_every_kind_of_layer_is_reached():
         source, tk.formats.LowRank(rank=4), min_compression=0
     )
     data = data_for_every_variant()
-    before = small(data)
+    before = traced(small, data)
     small.quantize("int8", filters=lambda x: hasattr(x, "core_variables"))
     reached = [
         layer
@@ -112,7 +113,7 @@ def test_every_kind_of_layer_is_reached():
         and hasattr(layer, "core_variables")
     ]
     assert len(reached) == len(report.replaced)
-    after = keras.tree.flatten(small(data))
+    after = keras.tree.flatten(traced(small, data))
     for one, two in zip(keras.tree.flatten(before), after, strict=True):
         assert relative(two, one) < 0.05
 
