@@ -90,7 +90,9 @@ def sample_inputs(specs, sample, name="sample"):
 
     Args:
         specs: What `input_specs` returned.
-        sample: Arrays in the structure of `specs`, each with a batch axis.
+        sample: Arrays in the structure of `specs`, each with a batch axis;
+            a dict by the names of the inputs, or a list of the only one, will
+            do too, as in Keras.
         name: What the caller's argument is called.
 
     Returns:
@@ -100,6 +102,7 @@ def sample_inputs(specs, sample, name="sample"):
         ValueError: If the structure or a shape does not fit the model, or the
             inputs do not hold equally many examples.
     """
+    sample = _structured(specs, sample)
     try:
         keras.tree.assert_same_structure(
             keras.tree.lists_to_tuples(specs),
@@ -196,6 +199,20 @@ def _named(declared):
         for path, tensor in keras.tree.flatten_with_path(declared)
     ]
     return keras.tree.pack_sequence_as(declared, named)
+
+
+def _structured(specs, sample):
+    """Inputs by name, or in a list of one, in the model's structure."""
+    names = [spec.name for spec in keras.tree.flatten(specs)]
+    if isinstance(sample, dict) and not isinstance(specs, dict):
+        if set(names) != set(sample):
+            return sample
+        arrays = [sample[name] for name in names]
+        return keras.tree.pack_sequence_as(specs, arrays)
+    if isinstance(specs, keras.InputSpec) and isinstance(sample, (list, tuple)):
+        is_one = len(sample) == 1 and np.ndim(sample[0]) == len(specs.shape)
+        return sample[0] if is_one else sample
+    return sample
 
 
 def _fitted(spec, array, name):

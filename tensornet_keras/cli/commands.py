@@ -8,13 +8,7 @@ import os
 from importlib import import_module
 
 from tensornet_keras import validation, writing
-from tensornet_keras.cli.inputs import (
-    arrays,
-    loaded,
-    sample,
-    spinning,
-    structured,
-)
+from tensornet_keras.cli.inputs import examples, loaded, sample, spinning
 
 _DEMOS = ("tensornet_keras.experiments.demo", "experiments.demo")
 _PIPE_WIDTH = 140  # columns for tables where no terminal says how many
@@ -59,7 +53,7 @@ def convert(arguments):
         calibration_data=sample(model, arguments.calibration, "--calibration"),
         min_compression=arguments.min_compression,
     )
-    _write_model(small, report, arguments)
+    _write_model(small, report, arguments, {"original": model})
 
 
 def _format_of(arguments):
@@ -147,12 +141,7 @@ def _phases(arguments):
 
 def _training_data(model, path):
     """The arrays of a file: inputs, or with labels a pair."""
-    found = arrays(path, "--data")
-    if not isinstance(found, dict):
-        return found
-    y = found.pop("y", None)
-    values = list(found.values())
-    x = values[0] if len(values) == 1 else structured(model, found)
+    x, y = examples(model, path, "--data")
     return x if y is None else (x, y)
 
 
@@ -233,28 +222,44 @@ def _check_model_place(arguments):
     _check_report_place(arguments.report, "--report", arguments)
 
 
-def _write_model(model, report, arguments):
-    """Writes a model and, if asked for, its report, and prints the report."""
+def _write_model(model, report, arguments, others=None):
+    """Writes a model and, if asked for, its report, and prints the report.
+
+    A page shows the model beside the others.
+    """
     with writing.draft(arguments.out) as beside:
         model.save(beside)
         if arguments.report is not None:
-            _write_report(report, arguments.report)
+            models = {**(others or {}), "converted": model}
+            _write_report(report, arguments.report, models)
     _print(report.table())
     size = os.path.getsize(arguments.out)
     _print(f"{arguments.out}: {size:,} bytes")
 
 
-def _write_report(report, path):
+def _write_report(report, path, models):
     """Writes a report, as a page if the file's name ends so."""
     if not path.endswith(".html"):
         writing.json_file(path, report.to_dict())
     elif hasattr(report, "to_html"):
-        report.to_html(path)
+        report.to_html(path, models=_timed(models))
     else:
         raise UsageError(
             "--report must not end in .html here. "
             f"Received: {path!r}. Name a .json file."
         )
+
+
+def _timed(models):
+    """Models to time, none where their inputs cannot be drawn."""
+    from tensornet_keras import model_inputs
+
+    try:
+        specs = model_inputs.input_specs(next(iter(models.values())))
+        model_inputs.random_inputs(specs, 1)
+    except ValueError:
+        return None
+    return models
 
 
 def _check_report_place(path, name, arguments):

@@ -29,10 +29,31 @@ def loaded(path, compile=True):
 
 def sample(model, path, option="--sample"):
     """What a file of arrays holds, in the structure that the model takes."""
-    if path is None:
-        return None
+    return None if path is None else examples(model, path, option)[0]
+
+
+def examples(model, path, option):
+    """The inputs that a file holds, and the labels, `None` if it has none.
+
+    Labels are an array `y`, unless an input of the model goes by that name.
+    """
     found = arrays(path, option)
-    return structured(model, found) if isinstance(found, dict) else found
+    if not isinstance(found, dict):
+        return found, None
+    import keras
+
+    from tensornet_keras.model_inputs import input_specs
+
+    specs = input_specs(model, _without(found, "y"))
+    names = [spec.name for spec in keras.tree.flatten(specs)]
+    labels = None if "y" in names else found.pop("y", None)
+    return structured(specs, names, found), labels
+
+
+def _without(by_name, name):
+    """Arrays by name, and a single one as itself, for a model to tell."""
+    left = {key: value for key, value in by_name.items() if key != name}
+    return left if len(left) != 1 else next(iter(left.values()))
 
 
 def arrays(path, option):
@@ -50,16 +71,13 @@ def arrays(path, option):
     return {name: found[name] for name in found.files}
 
 
-def structured(model, by_name):
+def structured(specs, names, by_name):
     """Arrays by name in the structure that the model takes."""
-    import keras
-
-    from tensornet_keras.model_inputs import input_specs
-
-    specs = input_specs(model, by_name)
     if isinstance(specs, dict):
         return by_name
-    names = [spec.name for spec in keras.tree.flatten(specs)]
+    if len(names) == len(by_name) == 1:
+        # There is nothing to mix it up with.
+        return next(iter(by_name.values()))
     if set(names) == set(by_name):
         return [by_name[name] for name in names]
     if not all(name.startswith("arr_") for name in by_name):

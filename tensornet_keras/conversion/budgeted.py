@@ -74,7 +74,7 @@ def budgeted(
     if job.calibration is not None:
         moments = job.calibration.source_moments(filter(job.fits, layers))
     scores = _evaluations(job)
-    options, reasons = [], []
+    options, reasons, fixed = [], [], set()
     for layer in layers:
         own = moments.get(id(layer))
         with progress.over(layer), naming(layer):
@@ -82,7 +82,10 @@ def budgeted(
             found = choosing.efficient(
                 _options(job, layer, formats, own), job.min_compression
             )
-        if scores is not None:
+        if formats and all(format.rank is not None for format in formats):
+            # It was asked for, whatever it costs.
+            fixed.add(id(layer))
+        elif scores is not None:
             found = scores.weighed(
                 layer, found, _approximating(job, layer, own)
             )
@@ -90,7 +93,7 @@ def budgeted(
         reasons.append(DENSE if found else NO_GAIN)
         if not formats:
             reasons[-1] = NO_FORMAT
-    chosen, latency = _chosen(job, layers, options)
+    chosen, latency = _chosen(job, layers, options, fixed)
     given = {
         id(layer): bound or reason
         for layer, bound, reason in zip(layers, chosen, reasons, strict=True)
@@ -98,16 +101,15 @@ def budgeted(
     return Budgeted(given, None if scores is None else scores.table, latency)
 
 
-def _chosen(job: Job, layers, options) -> tuple[list, float | None]:
+def _chosen(job: Job, layers, options, fixed) -> tuple[list, float | None]:
     """The formats of all layers, and the latency that was measured."""
     name, share = job.wish.target.budget
     if name == "latency":
-        return Latency(job.model, job.sample).chosen(layers, options, share)
+        timed = Latency(job.model, job.sample, fixed)
+        return timed.chosen(layers, options, share)
     cost_of = choosing.parameters if name == "ratio" else flops_of(job.model)
-    return (
-        choosing.within_budget(layers, options, share, name, cost_of),
-        None,
-    )
+    found = choosing.within_budget(layers, options, share, name, cost_of, fixed)
+    return found, None
 
 
 def _options(job: Job, layer, formats, moments: tuple | None):

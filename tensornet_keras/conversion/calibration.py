@@ -21,6 +21,7 @@ from tensornet_keras import backend, model_inputs, surgery
 from tensornet_keras.conversion import layer_inputs, rules, statistics
 from tensornet_keras.conversion.calibration_data import batches_of
 from tensornet_keras.conversion.factorization import Factorization
+from tensornet_keras.conversion.fitting import Refit
 from tensornet_keras.conversion.layer_inputs import rows_of
 from tensornet_keras.conversion.walks import Walk
 
@@ -55,6 +56,7 @@ class Calibration:
                 self.batches, _is_fixed(model, self.batches[0])
             )
         self._twins = {id(layer): twin for layer, twin in twins}
+        self._dense: dict[int, Refit] = {}
         self._calls: dict[int, int] = {}
         # In the copy, what is in front of a layer is settled when its turn
         # comes.
@@ -79,12 +81,34 @@ class Calibration:
             self.held_back,
         )
 
-    def give_statistics(self, model) -> None:
-        """Gives a converted model the statistics of the copy.
+    def output_error(self, layer) -> float | None:
+        """What dense kernels that were fitted anew miss of the outputs.
+
+        Args:
+            layer: A layer of the model.
+
+        Returns:
+            The relative error; `None` if the layer has the source's kernels.
+        """
+        found = self._dense.get(id(layer))
+        return None if found is None else found.output_error
+
+    def give(self, model) -> None:
+        """Gives a converted model what the copy has that is no core.
+
+        These are the dense kernels that were fitted anew, and the statistics
+        of normalizations.
 
         Args:
             model: The source with other layers in place of some.
         """
+        for layer, other in zip(
+            surgery.leaf_layers(self.model),
+            surgery.leaf_layers(model),
+            strict=True,
+        ):
+            if id(layer) in self._dense:
+                self._assign(other, self._dense[id(layer)])
         statistics.take_over(
             surgery.leaf_layers(self.copy),
             surgery.leaf_layers(model),
@@ -189,6 +213,22 @@ class Calibration:
         rules.assign(twin, [part.to_dense() for part in found.parts])
         if found.bias is not None:
             twin.bias.assign(found.bias)
+
+    def take_dense(self, layer, found: Refit) -> None:
+        """Gives the copy other kernels for a layer that stays dense.
+
+        Args:
+            layer: A layer of the model.
+            found: Its kernels.
+        """
+        self._dense[id(layer)] = found
+        self._assign(self.twin(layer), found)
+
+    @staticmethod
+    def _assign(layer, found: Refit) -> None:
+        rules.assign(layer, found.kernels)
+        if found.bias is not None:
+            layer.bias.assign(found.bias)
 
 
 def _check_stateless(layers) -> None:

@@ -56,7 +56,13 @@ def batches_of(model, data) -> list:
 
 def _iterated(data):
     if isinstance(data, keras.utils.PyDataset):
-        return (data[number] for number in range(len(data)))
+        if data.num_batches is None:
+            _refuse_endless(data)
+        return (data[number] for number in range(data.num_batches))
+    # A data set of TensorFlow knows whether it ends; -1 is that it does not.
+    count = getattr(data, "cardinality", None)
+    if callable(count) and int(count()) == -1:
+        _refuse_endless(data)
     try:
         return iter(data)
     except TypeError as error:
@@ -65,6 +71,14 @@ def _iterated(data):
             f"Received: calibration_data={data!r}. "
             "Pass for example 512 training examples."
         ) from error
+
+
+def _refuse_endless(data):
+    raise ValueError(
+        "`calibration_data` must come to an end. "
+        f"Received: a {type(data).__name__} that goes on for ever. "
+        "Take a few batches of it, data.take(8) for example."
+    )
 
 
 def _without_labels(batch):

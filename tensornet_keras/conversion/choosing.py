@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -92,6 +92,7 @@ def within_budget(
     share: float,
     name: str,
     cost_of: CostOf,
+    fixed: Collection[int] = (),
 ) -> list[tuple[Format, ...] | None]:
     """The formats of all layers that keep to a budget.
 
@@ -101,6 +102,7 @@ def within_budget(
         share: What the layers may cost together, of what they cost dense.
         name: Name of the budget, for the message.
         cost_of: What a layer costs.
+        fixed: The ids of layers that do not stay dense.
 
     Returns:
         For every layer the bound format of each kernel, or `None` to keep it.
@@ -109,7 +111,7 @@ def within_budget(
         ValueError: If nothing keeps to the budget; it names the least share.
     """
     try:
-        return allocated(layers, options, share, cost_of)
+        return allocated(layers, options, share, cost_of, fixed)
     except BudgetTooSmall as problem:
         least = problem.least / sum(cost_of(layer, None) for layer in layers)
         raise ValueError(
@@ -124,6 +126,7 @@ def allocated(
     options: Sequence[Options],
     share: float,
     cost_of: CostOf,
+    fixed: Collection[int] = (),
 ) -> list[tuple[Format, ...] | None]:
     """The formats of all layers within a share of what they cost dense.
 
@@ -132,6 +135,7 @@ def allocated(
         options: What `options_of` returned for each.
         share: What the layers may cost together, of what they cost dense.
         cost_of: What a layer costs.
+        fixed: The ids of layers that do not stay dense, if they have options.
 
     Returns:
         For every layer the bound format of each kernel, or `None` to keep it.
@@ -140,11 +144,11 @@ def allocated(
         BudgetTooSmall: If nothing keeps to the share.
     """
     dense = [cost_of(layer, None) for layer in layers]
-    choices = [
-        [Option(whole, 0.0, None)]
-        + [Option(cost_of(layer, bound), loss, bound) for loss, bound in own]
-        for layer, whole, own in zip(layers, dense, options, strict=True)
-    ]
+    choices = []
+    for layer, whole, own in zip(layers, dense, options, strict=True):
+        found = [Option(cost_of(layer, bound), x, bound) for x, bound in own]
+        stays = not found or id(layer) not in fixed
+        choices.append([Option(whole, 0.0, None), *found] if stays else found)
     chosen = allocate(choices, share * sum(dense))
     return [option.choice for option in chosen]
 

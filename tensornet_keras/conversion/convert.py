@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 
 from tensornet_keras import formats, surgery, validation
-from tensornet_keras.conversion import rules
+from tensornet_keras.conversion import choosing, rules
 from tensornet_keras.conversion.calibration import Calibration
 from tensornet_keras.conversion.details import details_of
 from tensornet_keras.conversion.factorization import (
@@ -141,10 +141,11 @@ def convert(
     """
     surgery.check_model(model)
     target = Target(error, ratio, flops, latency)
-    _check_evaluate(evaluate, target)
+    target.check(evaluate, sample)
     wish = Wish(format, overrides, target)
     validation.non_negative(min_compression, "min_compression")
     layers = list(surgery.leaf_layers(model))
+    wish.check(layers)
     chosen = selected(layers, filters)
     calibration = (
         None
@@ -177,16 +178,17 @@ def convert(
     normalized = None
     if calibration is not None and found:
         normalized = calibration.settle_statistics()
-        calibration.give_statistics(small)
+        calibration.give(small)
     report = Report(
         model.name,
-        tuple(_row(layer, became[id(layer)]) for layer in layers),
+        tuple(_row(layer, became[id(layer)], calibration) for layer in layers),
         model.count_params(),
         small.count_params(),
         functools.partial(details_of, model, small),
         spent.sensitivity,
         spent.latency,
         normalized,
+        _share(concerned, became),
     )
     return small, report
 
@@ -286,26 +288,12 @@ def densify(model):
     return surgery.copy_with(model, twin_of, twins.fill_dense)
 
 
-def _check_evaluate(evaluate, target: Target) -> None:
-    if evaluate is None:
-        return
-    if not callable(evaluate):
-        raise TypeError(
-            "`evaluate` must be a function from a model to its score. "
-            f"Received: evaluate={evaluate!r}."
-        )
-    if target.budget is None:
-        raise ValueError(
-            "`evaluate` weighs the layers of a budget. "
-            f"Received: {target}. Pass ratio=, flops= or latency= too."
-        )
-
-
-def _row(layer, outcome: Factorization | str) -> LayerRow:
+def _row(layer, outcome: Factorization | str, calibration) -> LayerRow:
     """The line of the report."""
     path = path_of(layer)
     if isinstance(outcome, str):
-        return LayerRow.kept(path, layer, outcome)
+        error = None if calibration is None else calibration.output_error(layer)
+        return LayerRow.kept(path, layer, outcome, error)
     return LayerRow.replaced(
         path,
         layer,
@@ -315,6 +303,19 @@ def _row(layer, outcome: Factorization | str) -> LayerRow:
         outcome.cut,
         outcome.output_error,
     )
+
+
+def _share(layers, became: Mapping) -> float | None:
+    """What stands for the kernels of layers, over their numbers."""
+    sizes = [choosing.parameters(layer, None) for layer in layers]
+    found = [
+        choosing.parameters(layer, outcome.formats)
+        if isinstance(outcome, Factorization)
+        else size
+        for layer, size in zip(layers, sizes, strict=True)
+        for outcome in [became[id(layer)]]
+    ]
+    return sum(found) / sum(sizes) if sum(sizes) else None
 
 
 def _with_twins(model, found: dict[int, Factorization]):

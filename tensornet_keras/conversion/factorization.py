@@ -52,6 +52,9 @@ class Factorization:
         cut: Whether a bond carries less than the rank that was asked for.
         output_error: Norm of the change of the layer's outputs on calibration
             data, over that of the source's; `None` without data.
+        added_error: What the decompositions themselves add to that: the
+            largest relative error of a kernel in the norm of its inputs, from
+            the kernel that fits them best; `None` without data.
         bias: The bias that goes with the kernel, where the change moved the
             mean of the outputs; `None` for that of the source.
     """
@@ -60,6 +63,7 @@ class Factorization:
     relative_error: float
     cut: bool = False
     output_error: float | None = None
+    added_error: float | None = None
     bias: np.ndarray | None = None
 
     @property
@@ -75,7 +79,7 @@ class Factorization:
     @property
     def reached(self) -> float:
         """The error that a target is about: of the outputs, with data."""
-        return self.worst if self.output_error is None else self.output_error
+        return self.worst if self.added_error is None else self.added_error
 
     def meets(self, error: float) -> bool:
         """Whether every kernel is within an error, but for rounding.
@@ -83,8 +87,8 @@ class Factorization:
         Args:
             error: The relative error asked for.
         """
-        if self.output_error is not None:
-            return self.output_error <= error + OUTPUT_RESOLUTION
+        if self.added_error is not None:
+            return self.added_error <= error + OUTPUT_RESOLUTION
         resolution = max(
             ROUNDING * float(np.finfo(_known(core.dtype)).eps)
             for core in self.cores

@@ -53,19 +53,20 @@ def fitted(
             source.
         format: A format with a rank, or without one and with an error; or a
             tuple with that of each kernel.
-        error: Relative error of the outputs that may be reached, or `None`.
+        error: Relative error that each decomposition may add to the outputs,
+            or `None`.
         seed: As in `decompose`.
     """
     kernels = rules.kernels_of(layer)
     formats = format if isinstance(format, tuple) else (format,) * len(kernels)
     plain = _has_plain_bias(layer)
-    parts, missed, whole = [], 0.0, 0.0
+    parts, added, missed, whole = [], 0.0, 0.0, 0.0
     for kernel, each, own in zip(kernels, formats, moments, strict=True):
         seen = own.centered() if plain else own
         flat = _flat(kernel, own)
-        wanted = seen.closest(flat).reshape(kernel.array.shape)
-        target = Kernel(wanted.astype(kernel.array.dtype), kernel.dims)
-        part = _decomposed(target, each, seen.norm(), error, seed)
+        target = Kernel(_closest(kernel, seen), kernel.dims)
+        part, reached = _decomposed(target, each, seen.norm(), error, seed)
+        added = max(added, reached)
         dense = part.to_dense().reshape(flat.shape).astype(np.float64)
         change = relative_error(kernel.array, part.format.network, part.cores)
         parts.append(dataclasses.replace(part, relative_error=change))
@@ -74,7 +75,51 @@ def fitted(
     return dataclasses.replace(
         together(tuple(parts), [kernel.array for kernel in kernels]),
         output_error=math.sqrt(missed / whole) if whole else 0.0,
+        added_error=added,
         bias=_bias(layer, own, flat, dense) if plain else None,
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Refit:
+    """Dense kernels for the inputs that a layer gets in the copy.
+
+    Args:
+        kernels: The weights, as `rules.kernels_of` has them.
+        output_error: As in `Factorization`.
+        bias: As in `Factorization`.
+    """
+
+    kernels: tuple[np.ndarray, ...]
+    output_error: float
+    bias: np.ndarray | None
+
+
+def refitted(layer, moments: Sequence[Moments | Counts]) -> Refit | None:
+    """The dense kernels that come closest to a layer's outputs.
+
+    Args:
+        layer: As in `fitted`.
+        moments: As in `fitted`.
+
+    Returns:
+        The kernels; `None` where the layer gets what its source gets.
+    """
+    if all(own.is_same for own in moments):
+        return None
+    plain = _has_plain_bias(layer)
+    found, missed, whole = [], 0.0, 0.0
+    for kernel, own in zip(rules.kernels_of(layer), moments, strict=True):
+        seen = own.centered() if plain else own
+        flat = _flat(kernel, own)
+        found.append(_closest(kernel, seen))
+        dense = found[-1].reshape(flat.shape).astype(np.float64)
+        squares = seen.squares(flat, dense)
+        missed, whole = missed + squares[0], whole + squares[1]
+    return Refit(
+        tuple(found),
+        math.sqrt(missed / whole) if whole else 0.0,
+        _bias(layer, own, flat, dense) if plain else None,
     )
 
 
@@ -117,6 +162,12 @@ def options_of(
     return found
 
 
+def _closest(kernel: Kernel, seen: Moments | Counts) -> np.ndarray:
+    """The weight that comes closest to the outputs of the source's."""
+    wanted = seen.closest(_flat(kernel, seen))
+    return wanted.reshape(kernel.array.shape).astype(kernel.array.dtype)
+
+
 def _flat(kernel: Kernel, moments: Moments | Counts) -> np.ndarray:
     return kernel.array.reshape(moments.features, -1).astype(np.float64)
 
@@ -152,13 +203,14 @@ def _is_ahead(point: CurvePoint, curve: Sequence[CurvePoint]) -> bool:
     return point.error < min(others, default=math.inf)
 
 
-def _decomposed(kernel, format, norm, error, seed) -> Decomposition:
+def _decomposed(
+    kernel, format, norm, error, seed
+) -> tuple[Decomposition, float]:
     """The decomposition at a rank, or the smallest within an error."""
     if error is None:
-        found, _ = decompose_for(
+        return decompose_for(
             kernel.array, format, norm, dims=kernel.dims, seed=seed
         )
-        return found
     curve = _curve(kernel, format, norm, seed)
     hopeful = [n for n, point in enumerate(curve) if point.error <= error]
     for point in curve[hopeful[0] if hopeful else -1 :]:
@@ -167,7 +219,7 @@ def _decomposed(kernel, format, norm, error, seed) -> Decomposition:
         )
         if reached <= error:
             break
-    return found
+    return found, reached
 
 
 def _curve(

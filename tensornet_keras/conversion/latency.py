@@ -8,7 +8,7 @@ frozen model of these formats, and the budget corrected until it is met.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import keras
 
@@ -27,6 +27,8 @@ from tensornet_keras.profiling.profile import layer_seconds
 # How often the budget is corrected, and by how much more than was missed.
 ROUNDS = 5
 CAUTION = 1.1
+# The share of the time asked for that is not loosened any more.
+NEAR = 0.85
 # Options of a layer that are timed.
 OPTIONS = 12
 
@@ -38,9 +40,11 @@ class Latency:
         model: A built model, which is run and timed.
         sample: Inputs as the model takes them, or `None` for one example
             that is drawn.
+        fixed: The ids of layers that do not stay dense.
     """
 
-    def __init__(self, model, sample=None):
+    def __init__(self, model, sample=None, fixed: Collection[int] = ()):
+        self._fixed = fixed
         specs = model_inputs.input_specs(model, sample)
         self._inputs = (
             model_inputs.random_inputs(specs, 1)
@@ -95,7 +99,7 @@ class Latency:
         Raises:
             ValueError: If nothing is as fast; it names the least share.
         """
-        if latency >= 1.0:
+        if latency >= 1.0 and not self._fixed:
             return [None] * len(layers), 1.0
         total = sum(self._seconds.values())
         own = sum(self.cost(layer, None) for layer in layers)
@@ -106,16 +110,29 @@ class Latency:
             )
         part = own / total
         options = [_few(each) for each in options]
-        share = 1.0 - (1.0 - latency) / part
+        share, least, most = 1.0 - (1.0 - latency) / part, 0.0, 1.0
+        best = None
         for _ in range(ROUNDS):
             try:
                 found = self._within(layers, options, share)
             except BudgetTooSmall:
                 break
+            if best is not None and found == best[0]:
+                break
             reached = self._measured(layers, found)
             if reached <= latency:
-                return found, reached
-            share = min(share, 1.0) - CAUTION * (reached - latency) / part
+                least, best = max(least, share), (found, reached)
+                if reached >= NEAR * latency:
+                    break
+                # Half of what is left, for the next may be too slow.
+                step = 0.5 * (latency - reached) / part
+                share = min(share + step, 0.5 * (share + most))
+            else:
+                most = min(share, 1.0)
+                step = CAUTION * (reached - latency) / part
+                share = max(most - step, 0.5 * (least + most) if best else 0.0)
+        if best is not None:
+            return best
         found = self._fastest(layers, options)
         reached = self._measured(layers, found)
         if reached <= latency:
@@ -129,16 +146,19 @@ class Latency:
     def _within(self, layers, options, share: float):
         if share <= 0.0:
             raise BudgetTooSmall(0.0)
-        return choosing.allocated(layers, options, min(share, 1.0), self.cost)
+        return choosing.allocated(
+            layers, options, min(share, 1.0), self.cost, self._fixed
+        )
 
     def _fastest(self, layers, options):
-        return [
-            min(
-                [None, *(bound for _, bound in own)],
-                key=lambda bound, layer=layer: self.cost(layer, bound),
-            )
-            for layer, own in zip(layers, options, strict=True)
-        ]
+        found = []
+        for layer, own in zip(layers, options, strict=True):
+            bounds = [bound for _, bound in own]
+            if not bounds or id(layer) not in self._fixed:
+                bounds.append(None)
+            costs = [self.cost(layer, bound) for bound in bounds]
+            found.append(bounds[costs.index(min(costs))])
+        return found
 
     def _measured(self, layers, found) -> float:
         """The time of a frozen model of these formats over the original's."""

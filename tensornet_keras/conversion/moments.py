@@ -11,6 +11,8 @@ from tensornet_keras.decomposition.weighted import InputNorm
 # Share of the mean square of the inputs by which a kernel is drawn to its
 # source's.
 RIDGE = 1e-3
+# What sums of the same float32 numbers may differ by.
+ROUNDING = 1e-6
 
 
 @dataclass(eq=False)
@@ -57,6 +59,15 @@ class Moments:
         self.source, self.cross = self.own, self.own
         self.source_sum = self.own_sum
         return self
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the layer gets what its source gets, but for rounding."""
+        size = float(np.linalg.norm(self.own))
+        return all(
+            float(np.linalg.norm(self.own - other)) <= ROUNDING * size
+            for other in (self.source, self.cross)
+        )
 
     def centered(self) -> Moments:
         """The moments about the means, for a layer with a bias."""
@@ -130,6 +141,11 @@ class Counts:
     def same(self) -> Counts:
         """These counts."""
         return self
+
+    @property
+    def is_same(self) -> bool:
+        """Numbers of rows are what they are."""
+        return True
 
     def closest(self, kernel: np.ndarray) -> np.ndarray:
         """The source's own kernel.

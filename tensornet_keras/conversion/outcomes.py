@@ -74,24 +74,40 @@ def _refuse_search(job: Job) -> None:
 
 
 def _outcome(job: Job, layer, given) -> Factorization | str:
-    """What stands for a layer's kernels, or why there is none."""
+    """What stands for a layer's kernels, or why there is none.
+
+    The copy of the calibration gets it, or dense kernels that fit its inputs.
+    """
     reason = given.get(id(layer))
     if isinstance(reason, str):
-        return reason
-    formats = (reason,) if reason else job.formats_for(layer)
-    if not formats:
+        formats = ()
+    else:
+        formats = (reason,) if reason else job.formats_for(layer)
+        reason = NO_FORMAT
+    if reason == NO_FORMAT and not formats:
         return NO_FORMAT
     moments = None
     if job.fits(layer):
         moments = job.calibration.joint_moments(layer)
+    if formats:
+        reason = _best(job, layer, formats, moments)
+    if isinstance(reason, Factorization):
+        if job.calibration is not None:
+            job.calibration.take(layer, reason)
+    elif moments is not None:
+        refit = fitting.refitted(layer, moments)
+        if refit is not None:
+            job.calibration.take_dense(layer, refit)
+    return reason
+
+
+def _best(job: Job, layer, formats, moments) -> Factorization | str:
     try:
-        found = [_decomposed(job, layer, each, moments) for each in formats]
+        return _smallest(
+            [_decomposed(job, layer, each, moments) for each in formats]
+        )
     except ShareTooSmall:
         return "rank 1 exceeds the share"
-    best = _smallest(found)
-    if job.calibration is not None and isinstance(best, Factorization):
-        job.calibration.take(layer, best)
-    return best
 
 
 def _smallest(found: list[Factorization | str]) -> Factorization | str:

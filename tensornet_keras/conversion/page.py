@@ -44,13 +44,15 @@ def page(
         _comparison(comparison),
         _table(report),
         _bars(report),
+        _sensitivity(report.sensitivity),
         _spectra(details),
         _plans(details),
     ]
     lead = (
         f"{report.params_before:,} parameters before, "
         f"{report.params_after:,} after: {report.compression:.2f}x smaller; "
-        f"{len(report.replaced)} of {len(report.rows)} layers replaced."
+        f"{len(report.replaced)} of {len(report.rows)} layers replaced. "
+        f"{' '.join(report.remarks)}"
     )
     return string.Template(PAGE).substitute(
         title=escape(f"Conversion of {report.model}"),
@@ -152,6 +154,27 @@ def _html_table(name, columns, rows, classes) -> str:
 
 def _number(is_number) -> str:
     return ' class="number"' if is_number else ""
+
+
+def _sensitivity(found) -> str:
+    """The scores of the model with one layer approximated."""
+    if found is None:
+        return ""
+    heads = [("layer", False), ("format", False), ("ranks", False)]
+    heads += [("parameters", True), ("score", True)]
+    rows = [
+        [
+            (row.path, row.path),
+            (row.format, row.format),
+            (" ".join(map(str, row.ranks)),) * 2,
+            (f"{row.params:,}", row.params),
+            (f"{row.score:.4g}", row.score),
+        ]
+        for row in found.rows
+    ]
+    heading = f"Sensitivity, score of the source {found.score:.4g}"
+    table = _html_table("sensitivity", heads, rows, [""] * len(rows))
+    return _section(heading, table)
 
 
 def _bars(report) -> str:

@@ -48,7 +48,8 @@ class LayerRow:
         cut: Whether a rank asked for is more than a bond can carry, and was
             cut to that.
         output_error: Norm of the change of the layer's outputs on calibration
-            data over that of the source's; `None` without data.
+            data over that of the source's; `None` without data, and for what
+            kept the source's kernel.
     """
 
     path: str
@@ -66,17 +67,31 @@ class LayerRow:
     output_error: float | None = None
 
     @classmethod
-    def kept(cls, path: str, layer, reason: str) -> LayerRow:
-        """The row of a layer that stays as it is.
+    def kept(
+        cls, path: str, layer, reason: str, output_error: float | None = None
+    ) -> LayerRow:
+        """The row of a layer that stays dense.
 
         Args:
             path: Path of the layer.
             layer: The layer.
             reason: Why it stays.
+            output_error: Relative error of the outputs, if its kernel was
+                fitted anew to calibration data.
         """
+        if output_error is not None:
+            reason = f"{reason}; fitted anew"
         params = surgery.own_params(layer) if layer.built else 0
         kind = type(layer).__name__
-        return cls(path, kind, KEPT, reason, params, params)
+        return cls(
+            path,
+            kind,
+            KEPT,
+            reason,
+            params,
+            params,
+            output_error=output_error,
+        )
 
     @classmethod
     def replaced(
@@ -137,6 +152,9 @@ class Report(reporting.Report):
         statistics: What batch normalizations do with the source's statistics
             and with new ones; `None` where there are none, or no calibration
             data to judge them on.
+        share: Numbers in the cores and kernels of the selected layers that
+            can be factorized over those in their kernels, which is what
+            `ratio` bounds; `None` if there are none.
     """
 
     model: str
@@ -149,6 +167,24 @@ class Report(reporting.Report):
     sensitivity: Sensitivity | None = None
     latency: float | None = None
     statistics: Statistics | None = None
+    share: float | None = None
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What there is to say of the whole, a sentence each."""
+        found = []
+        if self.share is not None:
+            found.append(
+                f"Kernels of the selected layers: {self.share:.3g} of their "
+                "parameters."
+            )
+        if self.latency is not None:
+            found.append(
+                f"Frozen: {self.latency:.2f} of the original's time, measured."
+            )
+        if self.statistics is not None:
+            found.append(str(self.statistics))
+        return tuple(found)
 
     @property
     def compression(self) -> float:
@@ -167,7 +203,7 @@ class Report(reporting.Report):
         table = rich.table.Table(
             title=escape(f"Conversion of {self.model}"),
             box=rich.box.SIMPLE_HEAD,
-            caption=None if self.statistics is None else str(self.statistics),
+            caption="\n".join(self.remarks) or None,
         )
         for heading in ("layer", "kind", "action", "modes", "ranks"):
             table.add_column(heading, overflow="fold")
@@ -252,6 +288,7 @@ class Report(reporting.Report):
             "params_before": self.params_before,
             "params_after": self.params_after,
             "compression": self.compression,
+            "share": self.share,
             "layers": [dataclasses.asdict(row) for row in self.rows],
             "sensitivity": (
                 None if self.sensitivity is None else self.sensitivity.to_dict()

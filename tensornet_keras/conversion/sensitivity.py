@@ -168,6 +168,10 @@ class Evaluations:
     def _scored(self) -> float:
         try:
             score = float(self._evaluate(self._copy))
+        except KeyboardInterrupt as stop:
+            # What hours have brought is not lost with it.
+            stop.sensitivity = self.table
+            raise
         except Exception as error:
             raise EvaluationError(
                 "`evaluate` failed on a copy of the model, which is not "

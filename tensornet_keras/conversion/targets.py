@@ -46,6 +46,35 @@ class Target:
                 value = validation.share_of_all(share, name)
                 object.__setattr__(self, name, value)
 
+    def check(self, evaluate, sample) -> None:
+        """Refuses arguments that this target does not hear of.
+
+        Args:
+            evaluate: A function from a model to its score, or `None`.
+            sample: Inputs to time, or `None`.
+
+        Raises:
+            TypeError: If `evaluate` is no function.
+            ValueError: If one of them has nothing to do.
+        """
+        if sample is not None and self.latency is None:
+            raise ValueError(
+                "`sample` is timed for a latency. Received: a sample, and "
+                f"{self}. Pass latency= too, or leave it out."
+            )
+        if evaluate is None:
+            return
+        if not callable(evaluate):
+            raise TypeError(
+                "`evaluate` must be a function from a model to its score. "
+                f"Received: evaluate={evaluate!r}."
+            )
+        if self.budget is None:
+            raise ValueError(
+                "`evaluate` weighs the layers of a budget. "
+                f"Received: {self}. Pass ratio=, flops= or latency= too."
+            )
+
     @property
     def budget(self) -> tuple[str, float] | None:
         """Name and share of the budget over all layers, if there is one."""

@@ -72,6 +72,24 @@ class Wish:
             found[compiled_pattern(pattern)] = known
         object.__setattr__(self, "overrides", found)
 
+    def check(self, layers) -> None:
+        """Refuses overrides that no layer is concerned by.
+
+        Args:
+            layers: All layers of the model.
+
+        Raises:
+            ValueError: If a pattern finds no layer.
+        """
+        paths = [path_of(layer) for layer in layers]
+        for pattern in self.overrides:
+            if not any(map(pattern.search, paths)):
+                raise ValueError(
+                    "`overrides` must match at least one layer each. "
+                    f"Received: {pattern.pattern!r}. "
+                    f"The layers are: {', '.join(paths)}."
+                )
+
     def formats_for(self, layer, window: int) -> tuple[Format, ...]:
         """The formats that a layer may get; none to keep it.
 

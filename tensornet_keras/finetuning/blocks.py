@@ -63,8 +63,17 @@ def blocks_of(
             for name in names
         ]
         _check_cuts(student, ends)
-    final = ("outputs", student.outputs, teacher.outputs)
     last = ends[-1][1] if ends else None
+    # An output that is given twice is one to train, and one that is a cut has
+    # been trained by then.
+    places = {id(x): place for place, x in enumerate(student.outputs)}
+    if len(places) > 1:
+        places.pop(id(last), None)
+    outputs = [
+        [model.outputs[place] for place in places.values()]
+        for model in (student, teacher)
+    ]
+    final = ("outputs", *outputs)
     if len(student.outputs) > 1 or last is not student.outputs[0]:
         ends.append(final)
     starts = [None, *(end for _, end, _ in ends)]
@@ -94,7 +103,8 @@ def _check_cuts(model, ends) -> None:
     for name, tensor, _ in ends:
         if id(tensor) not in cuts:
             raise ValueError(
-                "A block must end where one tensor carries everything. "
+                "A block must end where one tensor carries everything, and "
+                "not between two calls of one layer. "
                 f"Received: blocks with {name!r}, past which other tensors "
                 "lead. Name a layer behind the place where they meet."
             )
@@ -159,8 +169,20 @@ def _cuts(model) -> dict[int, tuple[str, object]]:
         ]
         if len(alive) == 1 and alive[0] in tensors:
             tensor = tensors[alive[0]]
-            found[depth] = (tensor._keras_history.operation.name, tensor)
+            maker = tensor._keras_history.operation
+            if not _is_called_next(maker, tensor, levels):
+                found[depth] = (maker.name, tensor)
     return found
+
+
+def _is_called_next(operation, tensor, levels) -> bool:
+    """Whether what made a tensor takes it too: Keras cannot cut there."""
+    return any(
+        node.operation is operation
+        and any(each is tensor for each in node.input_tensors)
+        for _, nodes in levels
+        for node in nodes
+    )
 
 
 def _has_factorized(operation) -> bool:

@@ -91,14 +91,22 @@ class Feed:
         self._batch_size = batch_size
         self._steps = steps_per_epoch
         self._seed = seed
-        batch = _first(self.epoch((0, 0), 0))
+        first = self.epoch((0, 0), 0)
+        batch = _first(first)
+        self._outline = (_count(first), *map(_kind, keras.tree.flatten(batch)))
         # Inputs, with labels, with weights of examples.
         self.parts = len(batch) if isinstance(batch, tuple) else 1
 
     @property
     def told(self):
-        """The data, where it is arrays, to tell it from other data."""
-        return self._data if isinstance(self._data, _ARRAYS) else None
+        """What tells the data from other data.
+
+        The arrays; of what makes batches only their number, shapes and types,
+        for it may shuffle them.
+        """
+        if isinstance(self._data, _ARRAYS):
+            return self._data
+        return self._outline
 
     def epoch(self, stage: tuple[int, int], number: int):
         """What `fit` takes in an epoch.
@@ -169,6 +177,20 @@ def _length(arrays) -> int:
             f"all arrays. Received: {sorted(lengths)} examples."
         )
     return lengths.pop()
+
+
+def _count(batches) -> int | None:
+    """The number of batches, `None` where nobody knows."""
+    if isinstance(batches, keras.utils.PyDataset):
+        return batches.num_batches
+    try:
+        return len(batches)
+    except TypeError:
+        return None
+
+
+def _kind(array) -> str:
+    return f"{tuple(array.shape[1:])} {array.dtype}"
 
 
 def _first(batches):

@@ -69,9 +69,12 @@ def finetune(
         checkpoint: A folder. The state is saved there after every epoch, and
             a call with the same arguments goes on from it: on a CPU it ends
             with the weights of an unbroken run, if the data is the same in
-            the same epoch and the callbacks keep no state. `None` saves
+            the same epoch and the callbacks keep no state. Another folder is
+            needed for other data; of data that is not arrays only the number
+            of batches, their shapes and types are looked at. `None` saves
             nothing.
-        log_dir: A folder for TensorBoard, which gets losses, metrics and the
+        log_dir: A folder for TensorBoard, which gets losses, metrics (those
+            that the model was compiled with, if a phase names none) and the
             mean rank of each layer. `None` for none.
         seed: Seed of the order of the data.
         return_report: Whether to return the report too.
@@ -114,7 +117,8 @@ def finetune(
     if checkpoint is not None:
         if any(isinstance(phase, Compress) for phase in phases):
             check_reloadable(model)
-        run = (phases, batch_size, steps_per_epoch, seed, feed.told)
+        settings = (phases, Labels.of(model), batch_size, steps_per_epoch)
+        run = (*settings, seed, feed.told)
         checkpoints = Checkpoints(checkpoint, told(model, teacher, run))
         progress = checkpoints.progress
     if log_dir is not None:

@@ -51,7 +51,8 @@ class EndToEnd:
         optimizer: A Keras optimizer or its name; a fresh one like it is used.
         loss: Loss of the labels, as in `compile`; `None` for the loss that
             the model was compiled with.
-        metrics: Metrics of the labels, as in `compile`, in a list.
+        metrics: Metrics of the labels, as in `compile`, in a list; `None`
+            for those that the model was compiled with.
         distillation: A loss of `keras.distillation`, or a list of them, for
             the outputs of the teacher; `None` for what the last activation
             says: the cross entropy behind a softmax or sigmoid, the

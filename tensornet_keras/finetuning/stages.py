@@ -259,7 +259,11 @@ class _Ranks(keras.callbacks.Callback):
         if logs is None:
             return
         for layer in self._layers:
-            for kernel in twins.factorized_kernels(layer):
-                ranks = kernel.format.rank
-                name = f"rank/{layer.path or layer.name}"
-                logs[name] = sum(ranks) / len(ranks) if ranks else 0.0
+            # Of the two kernels of a recurrent layer all bonds together.
+            ranks = [
+                rank
+                for kernel in twins.factorized_kernels(layer)
+                for rank in kernel.format.rank
+            ]
+            name = f"rank/{layer.path or layer.name}"
+            logs[name] = sum(ranks) / len(ranks) if ranks else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -124,10 +125,12 @@ class Labels:
     Args:
         loss: The loss, as in `compile`, or `None`.
         loss_weights: Weights of the losses of several outputs, or `None`.
+        metrics: The metrics, as in `compile`, or `None`.
     """
 
     loss: object = None
     loss_weights: object = None
+    metrics: object = None
 
     @classmethod
     def of(cls, model) -> Labels:
@@ -139,7 +142,8 @@ class Labels:
         if not model.compiled:
             return cls()
         settings = model._compile_config.config
-        return cls(settings.get("loss"), settings.get("loss_weights"))
+        names = (each.name for each in dataclasses.fields(cls))
+        return cls(**{name: settings.get(name) for name in names})
 
 
 def whole_trainer(student, teacher, phase: EndToEnd, parts: int, labels=None):
@@ -159,7 +163,9 @@ def whole_trainer(student, teacher, phase: EndToEnd, parts: int, labels=None):
     """
     labels = Labels() if labels is None else labels
     if phase.loss is not None:
-        labels = Labels(phase.loss)
+        labels = Labels(phase.loss, metrics=labels.metrics)
+    if phase.metrics is not None:
+        labels = dataclasses.replace(labels, metrics=list(phase.metrics))
     if parts < 2 and teacher is None:
         raise ValueError(
             "EndToEnd needs labels or a teacher. Received: data without "
@@ -174,7 +180,8 @@ def whole_trainer(student, teacher, phase: EndToEnd, parts: int, labels=None):
             f"a model {student.name!r} that is not compiled. Pass for "
             'example EndToEnd(loss="sparse_categorical_crossentropy").'
         )
-    metrics = None if phase.metrics is None else list(phase.metrics)
+    # Keras' metrics keep a state: every training has its own.
+    metrics = keras.tree.map_structure(_anew, labels.metrics)
     if teacher is None:
         student.compile(
             optimizer=fresh(phase.optimizer),
@@ -197,6 +204,13 @@ def whole_trainer(student, teacher, phase: EndToEnd, parts: int, labels=None):
         metrics=metrics if parts > 1 else None,
     )
     return trainer
+
+
+def _anew(metric):
+    """A metric without a state, as `compile` takes it."""
+    if isinstance(metric, keras.metrics.Metric):
+        return type(metric).from_config(metric.get_config())
+    return metric
 
 
 def _refuse_weights(parts: int, weight: float, labels: Labels) -> None:

@@ -3,15 +3,18 @@
 import json
 
 import numpy as np
+import pytest
 
 from tests.cli.commands import run
 
 
-def test_convert_to_a_budget_on_examples(model, folder):
-    generator = np.random.default_rng(0)
-    np.save("examples.npy", generator.normal(size=(32, 8, 8, 1)))
+@pytest.mark.parametrize("file", ["examples.npy", "examples.npz"])
+def test_convert_to_a_budget_on_examples(model, folder, file):
+    x = np.random.default_rng(0).normal(size=(32, 8, 8, 1))
+    np.save("examples.npy", x)
+    np.savez("examples.npz", x=x, y=np.zeros(32))
     words = ["convert", "in.keras", "out.keras", "--ratio", 0.3]
-    code = run(*words, "--calibration", "examples.npy", "--report", "r.json")
+    code = run(*words, "--calibration", file, "--report", "r.json")
     assert code == 0
     rows = json.loads((folder / "r.json").read_text())["layers"]
     (wide,) = (row for row in rows if row["path"].endswith("wide"))

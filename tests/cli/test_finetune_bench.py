@@ -82,16 +82,30 @@ def test_models_are_timed_by_turns(models, folder, capsys):
     assert [x["name"] for x in found["versions"]] == words[:2]
 
 
-def test_a_budget_of_time(models, folder):
-    words = ["convert", "big.keras", "out.keras", "--latency", 1.0]
+def test_a_budget_of_time(models, folder, monkeypatch, capsys):
+    from tensornet_keras.conversion import latency
+
+    wanted = []
+
+    def chosen(self, layers, options, share):
+        wanted.append(share)
+        return [own[0][1] for own in options], 0.6
+
+    monkeypatch.setattr(latency.Latency, "chosen", chosen)
+    words = ["convert", "big.keras", "out.keras", "--latency", 0.7]
     assert run(*words, "--report", "r.json") == 0
-    assert json.loads((folder / "r.json").read_text())["latency"] <= 1.0
+    assert wanted == [0.7]
+    assert json.loads((folder / "r.json").read_text())["latency"] == 0.6
+    assert "Frozen: 0.60 of the original's time" in capsys.readouterr().out
 
 
 def test_a_page_in_place_of_json(models, folder):
     words = ["convert", "big.keras", "out.keras", "--ratio", 0.8]
     assert run(*words, "--report", "page.html") == 0
-    assert (folder / "page.html").read_text().startswith("<!DOCTYPE html>")
+    page = (folder / "page.html").read_text()
+    assert page.startswith("<!DOCTYPE html>")
+    for name in ("Side by side", "original", "converted"):
+        assert name in page
 
 
 def test_a_page_of_what_has_none_is_refused(models, folder, capsys):

@@ -132,6 +132,9 @@ def test_an_error_is_that_of_the_outputs():
         )
         _, by_kernel = tk.convert(model, LOW(), error=error, min_compression=0)
         assert by_data.params_after < by_kernel.params_after
+        # What those in front have missed does not count against a layer.
+        assert len(by_data.replaced) == 3
+        assert by_data.rows[2].output_error > error / 2
         first = by_data.rows[0]
         assert first.output_error <= error * 1.01 < first.relative_error
 

@@ -37,6 +37,14 @@ class Batches(keras.utils.PyDataset):
         return self.x[20 * index : 20 * index + 20], np.zeros(20)
 
 
+class Endless(Batches):
+    """One that does not say where it ends."""
+
+    @property
+    def num_batches(self):
+        return None
+
+
 def as_tf_data(x):
     tf = pytest.importorskip("tensorflow")
     return tf.data.Dataset.from_tensor_slices((x, x[:, 0])).batch(20)
@@ -86,13 +94,31 @@ def test_the_multiply_adds_of_a_layer_in_a_loop_count():
         (np.full((4, 24), np.nan, "float32"), "must be finite"),
         (iter([]), "at least one example"),
         ([np.ones((4, 24)), np.ones((4, 24))], "built as the model's inputs"),
+        (Endless(numbers(40, 24)), "must come to an end"),
     ],
-    ids=["shape", "NaN", "nothing", "structure"],
+    ids=["shape", "NaN", "nothing", "structure", "endless"],
 )
 def test_data_that_does_not_fit_is_refused(data, words):
     model = dense()
     with pytest.raises(ValueError, match=words):
         tk.convert(model, LOW(rank=4), calibration_data=data)
+
+
+def test_a_data_set_without_an_end_is_refused():
+    model, data = dense(), as_tf_data(numbers(40, 24)).repeat()
+    with pytest.raises(ValueError, match="must come to an end"):
+        tk.convert(model, LOW(rank=4), calibration_data=data)
+
+
+def test_inputs_may_be_in_a_list_or_go_by_their_names():
+    model, x = dense(), numbers(40, 24)
+    name = model.inputs[0].name
+    found = [
+        values_of(tk.convert(model, LOW(rank=4), calibration_data=data)[0])
+        for data in (x, [x], {name: x})
+    ]
+    assert_same_values(found[0], found[1])
+    assert_same_values(found[0], found[2])
 
 
 def test_data_that_is_none_is_refused():

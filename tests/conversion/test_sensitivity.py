@@ -117,6 +117,31 @@ def test_an_evaluation_that_fails_half_way_keeps_the_table():
     assert_same_values(before, values_of(model))
 
 
+def test_an_evaluation_that_is_stopped_keeps_the_table():
+    calls = []
+
+    def evaluate(_):
+        calls.append(None)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return 1.0
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        tk.convert(two(), LOW(), ratio=0.6, evaluate=evaluate)
+    assert len(caught.value.sensitivity.rows) == 2
+
+
+def test_the_table_is_on_the_page():
+    _, report = tk.convert(two(), LOW(), ratio=0.6, evaluate=score_of("first"))
+    text = report.to_html()
+    assert text.count("<tr") > 2 * len(report.rows)
+    assert "score of the source" in text
+    for row in report.sensitivity.rows:
+        assert f"{row.score:.4g}" in text
+    assert report.share <= 0.6
+    assert f"{report.share:.3g} of their parameters" in text
+
+
 def test_a_score_that_is_no_number_is_refused():
     with pytest.raises(EvaluationError, match="finite number") as caught:
         tk.convert(two(), LOW(), ratio=0.6, evaluate=lambda _: np.nan)

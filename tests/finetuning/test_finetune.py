@@ -237,13 +237,24 @@ def test_tensorboard_gets_losses_and_ranks(pair, tmp_path):
     from tensorboard.backend.event_processing import event_accumulator
 
     small, teacher, x = pair
+    small.compile("sgd", CROSS_ENTROPY, metrics=["accuracy"])
+    data = x, np.zeros(len(x), "int32")
     phase = EndToEnd(2)
-    tk.finetune(small, x, teacher=teacher, phases=[phase], log_dir=tmp_path)
+    _, report = tk.finetune(
+        small,
+        data,
+        teacher=teacher,
+        phases=[phase],
+        log_dir=tmp_path,
+        return_report=True,
+    )
+    assert all(0 <= row.logs["accuracy"] <= 1 for row in report.rows)
     (folder,) = {path.parent for path in tmp_path.rglob("events*")}
     events = event_accumulator.EventAccumulator(str(folder))
     events.Reload()
     tags = events.Tags()["tensors"]
     assert "epoch_loss" in tags
+    assert "epoch_accuracy" in tags
     assert any(tag.startswith("epoch_rank/") for tag in tags)
 
 

@@ -112,6 +112,38 @@ def test_the_folder_of_another_fine_tuning_is_refused(tmp_path, other):
     assert (tmp_path / "state.npz").read_bytes() == before
 
 
+class Batches(keras.utils.PyDataset):
+    """Batches of numbers, and of labels of a width."""
+
+    def __init__(self, count, width):
+        super().__init__()
+        self._count, self._width = count, width
+
+    def __len__(self):
+        return self._count
+
+    def __getitem__(self, index):
+        return numbers(4, 8), numbers(4, self._width)
+
+
+def compiled(loss):
+    small, _ = tk.convert(mlp(), tk.formats.LowRank(rank=2))
+    small.compile("sgd", loss)
+    return small
+
+
+def test_another_loss_or_other_batches_are_another_fine_tuning(tmp_path):
+    tk.finetune(compiled("mse"), Batches(2, 6), checkpoint=tmp_path)
+    for loss, data in (
+        ("mae", Batches(2, 6)),
+        ("mse", Batches(3, 6)),
+        ("mse", Batches(2, 1)),
+    ):
+        with pytest.raises(ValueError, match="state of another model"):
+            tk.finetune(compiled(loss), data, checkpoint=tmp_path)
+    tk.finetune(compiled("mse"), Batches(2, 6), checkpoint=tmp_path)
+
+
 def stop():
     """Ends a fine-tuning as a user does."""
     raise KeyboardInterrupt

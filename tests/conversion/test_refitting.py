@@ -1,0 +1,78 @@
+"""Layers that stay dense behind converted ones are fitted anew."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import tensornet_keras as tk
+from tests.laws.oracles import as_numpy
+from tests.small_models import (
+    assert_same_values,
+    numbers,
+    randomized,
+    values_of,
+)
+
+LOW = tk.formats.LowRank
+
+
+def narrowing(**kwargs):
+    """At rank 8 the last layer is smaller as it is."""
+    model = keras.Sequential(
+        [
+            keras.Input((24,)),
+            layers.Dense(32, "tanh", name="first", **kwargs),
+            layers.Dense(32, "tanh", name="second", **kwargs),
+            layers.Dense(8, name="head", **kwargs),
+        ]
+    )
+    return randomized(model), numbers(256, 24)
+
+
+def missed(model, small, x):
+    wanted, found = (as_numpy(each(x)) for each in (model, small))
+    return np.linalg.norm(found - wanted) / np.linalg.norm(wanted)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_dense_layer_makes_up_for_those_in_front(bias):
+    model, x = narrowing(use_bias=bias)
+    before = values_of(model)
+    small, report = tk.convert(model, LOW(rank=8), calibration_data=x)
+    assert_same_values(before, values_of(model))
+    *_, head = report.rows
+    assert head.action == "kept"
+    assert head.reason.endswith("; fitted anew")
+    assert head.params_after == head.params_before
+    fitted = missed(model, small, x)
+    assert fitted == pytest.approx(head.output_error, rel=0.1)
+    small.layers[-1].set_weights(model.layers[-1].get_weights())
+    assert fitted < 0.9 * missed(model, small, x)
+
+
+def test_what_gets_what_it_got_stays_as_it_is():
+    model, x = narrowing()
+    formats = {"first": tk.formats.TensorTrain(rank=32), "head": LOW(rank=2)}
+    small, report = tk.convert(
+        model, lambda layer: formats.get(layer.name), calibration_data=x
+    )
+    assert [row.action for row in report.rows] == ["kept", "kept", "replaced"]
+    assert not any("anew" in row.reason for row in report.rows)
+    for theirs, ours in zip(model.layers[:2], small.layers[:2], strict=True):
+        assert_same_values(values_of(theirs), values_of(ours))
+
+
+def test_what_was_left_out_stays_as_it_is():
+    model, x = narrowing()
+    for how in (
+        {"overrides": {"head": None}},
+        {"filters": "first|second"},
+    ):
+        small, report = tk.convert(
+            model, LOW(rank=8), calibration_data=x, **how
+        )
+        assert len(report.replaced) == 2
+        assert report.rows[-1].output_error is None
+        head = small.layers[-1]
+        assert_same_values(values_of(model.layers[-1]), values_of(head))
