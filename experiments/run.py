@@ -14,6 +14,7 @@ from rich.table import Table
 
 from . import configs, record
 from .datasets import load
+from .datasets.sources import data_folder
 from .parts import Parts
 
 SMOKE_TRAIN = 128
@@ -61,15 +62,16 @@ def run(name, *, smoke=False, seeds=None, output=None):
             metrics, seconds = parts.run(module, data, seed)
         runs.append({"seed": seed, "seconds": seconds, "metrics": metrics})
     summary = _summary([run["metrics"] for run in runs])
+    source = _source(data, getattr(module, "FILES", ()))
     result = {
         "experiment": name,
         "smoke": smoke,
         "settings": settings,
-        "data": _source(data),
+        "data": source,
         "seeds": seeds,
         "runs": runs,
         "summary": summary,
-        "targets": judged(module.TARGETS, summary, _source(data)["complete"]),
+        "targets": judged(module.TARGETS, summary, source["complete"]),
         **record.provenance(),
     }
     path = record.save(result, place / f"{name}.json")
@@ -86,11 +88,15 @@ def _data(name, smoke):
     return data.head(SMOKE_TRAIN, SMOKE_TEST) if smoke else data
 
 
-def _source(data):
+def _source(data, files):
     """Where the data came from; a config of shapes alone has none."""
-    if data is None:
+    if data is not None:
+        return {"source": data.source, "complete": data.complete}
+    if not files:
         return {"source": "no data", "complete": True}
-    return {"source": data.source, "complete": data.complete}
+    complete = all((data_folder() / file).is_file() for file in files)
+    where = "in the data folder" if complete else "made up"
+    return {"source": f"{', '.join(files)} {where}", "complete": complete}
 
 
 def judged(targets, summary, complete):

@@ -10,6 +10,13 @@ from .datasets.weights import arrays_of
 from .models.minilm import fill_minilm, minilm
 from .probes import ridge
 
+# What the encoder and its probe read of the data folder.
+READ = (
+    "weights/minilm_l6_f16.npz",
+    "weights/minilm_vocab.txt",
+    "text/sst2_train.tsv",
+    "text/sst2_dev.tsv",
+)
 PROBED = 2500
 LONGEST = 64
 BATCH = 32

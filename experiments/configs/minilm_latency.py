@@ -20,6 +20,7 @@ import tensornet_keras as tk
 
 from ..sentences import (
     MATRICES,
+    READ,
     Probe,
     encoder,
     of_length,
@@ -29,6 +30,7 @@ from ..sentences import (
 from ..shipping import shipped
 
 DATA = None
+FILES = READ
 SEEDS = (0,)
 SETTINGS = {
     "latency": 0.5,

@@ -19,9 +19,10 @@ Got: 80.05 % as it was. At 0.7, 0.5 and 0.3 of the parameters: from the weights
 
 import tensornet_keras as tk
 
-from ..sentences import MATRICES, Probe, encoder, towards_teacher
+from ..sentences import MATRICES, READ, Probe, encoder, towards_teacher
 
 DATA = None
+FILES = READ
 SEEDS = (0,)
 SETTINGS = {
     "ratios": [0.7, 0.5, 0.3],

@@ -22,6 +22,7 @@ from ..language import Corpus, perplexity, towards_teacher, trained
 from ..shipping import shipped
 
 DATA = None
+FILES = ("text/tinyshakespeare.txt",)
 SEEDS = (0,)
 SETTINGS = {
     "length": 64,

@@ -28,6 +28,9 @@ def test_every_config_runs_in_seconds(name, data, tmp_path):
 
 def test_a_config_on_text_runs_without_any(no_data, tmp_path):
     result, _ = run.run("minilm_sst2", smoke=True, output=tmp_path)
+    assert result["data"]["source"].startswith("weights/minilm_l6_f16.npz, ")
+    assert result["data"]["source"].endswith("sst2_dev.tsv made up")
+    assert not result["data"]["complete"]
     for way in ("weights alone", "calibrated", "tuned"):
         assert 0 <= result["summary"][f"accuracy, {way}, at 0.5"]["mean"] <= 1
         assert -1 <= result["summary"][f"cosine, {way}, at 0.5"]["mean"] <= 1
