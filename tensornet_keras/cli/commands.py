@@ -52,6 +52,7 @@ def convert(arguments):
         latency=arguments.latency,
         calibration_data=sample(model, arguments.calibration, "--calibration"),
         min_compression=arguments.min_compression,
+        rank_multiple=arguments.rank_multiple,
     )
     _write_model(small, report, arguments, {"original": model})
 

@@ -17,6 +17,7 @@ _EXAMPLES = {
     "latency": "0.5",
     "max_memory": "1000000",
     "min_compression": "2",
+    "rank_multiple": "8",
     "rank": "8, or one per bond as 4,8,4, or a share as 0.1",
     "ratio": "0.3",
 }
@@ -90,6 +91,13 @@ def _add_convert(verbs):
         help="convert only layers whose path one of these finds",
     )
     convert.add_argument(
+        "--rank-multiple",
+        type=_checked(int, validation.positive_integer, "rank_multiple"),
+        default=1,
+        metavar="N",
+        help="make ranks multiples of N (default: 1)",
+    )
+    convert.add_argument(
         "--min-compression",
         type=_checked(float, validation.non_negative, "min_compression"),
         default=1.0,
@@ -127,7 +135,8 @@ def _add_targets(convert):
         "--error",
         type=_checked(float, validation.relative_error, "error"),
         metavar="E",
-        help="relative error that no replaced kernel may exceed, as 0.05",
+        help="relative error that no replaced kernel may exceed, as 0.05; "
+        "with --calibration, that no layer may add to its outputs",
     )
     for name, what in (
         ("ratio", "share of all kernels' numbers to keep, as 0.3"),

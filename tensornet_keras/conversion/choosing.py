@@ -110,10 +110,17 @@ def within_budget(
     Raises:
         ValueError: If nothing keeps to the budget; it names the least share.
     """
+    whole = sum(cost_of(layer, None) for layer in layers)
+    if layers and not whole:
+        raise ValueError(
+            f"`{name}` needs layers that cost something. Received: only layers "
+            "that are looked up, or that the model does not call. Pass ratio=, "
+            "or select others with filters=."
+        )
     try:
         return allocated(layers, options, share, cost_of, fixed)
     except BudgetTooSmall as problem:
-        least = problem.least / sum(cost_of(layer, None) for layer in layers)
+        least = problem.least / whole
         raise ValueError(
             f"`{name}` must be at least {least:.4g}, the smallest that the "
             f"selected layers reach. Received: {name}={share}. Raise it, "

@@ -45,6 +45,7 @@ def convert(
     sample=None,
     overrides: Mapping[str, Format | str | dict | None] | None = None,
     min_compression: float = 1.0,
+    rank_multiple: int = 1,
     search_modes: bool = False,
     seed: int = 0,
 ):
@@ -74,7 +75,9 @@ def convert(
             in `layer.path`, a list of them, or a function of the layer.
             `None` is all layers.
         error: Relative error that each kernel may reach, in [0, 1), with a
-            format that has no rank. `None` leaves the ranks to the format.
+            format that has no rank; with `calibration_data` that of a layer's
+            outputs from the inputs that it will really get. `None` leaves the
+            ranks to the format.
         ratio: Budget over all selected layers that can be factorized: the
             numbers in their cores, or in the kernels of those that stay, over
             those in all their kernels, in (0, 1]. With a format that has no
@@ -90,13 +93,14 @@ def convert(
             (`tf.data`, a generator, a `PyDataset`), whose labels are left
             aside. Layers are then solved front to back: each comes as close
             to the source's outputs as it can from the inputs that it will
-            really get, and its bias gives them their mean. An `error` is that
-            of a layer's outputs, and a budget weighs what reaches the outputs
-            of the model. Where the model has batch normalizations, an eighth
-            of the examples, the last, are held back, and the statistics
-            estimated anew if that misses less on them; so give them in random
-            order. Grouped convolutions and tables that are read both
-            ways are decomposed without data.
+            really get, and its bias gives them their mean; so do layers that
+            stay dense behind others, but for those that were left out. A
+            budget weighs what reaches the outputs of the model. Where the
+            model has batch normalizations, an eighth of the examples, the
+            last, are held back, and the statistics estimated anew if that
+            misses less on them; so give them in random order. Grouped
+            convolutions and tables that are read both ways are decomposed
+            without data.
         evaluate: A function from a model to its score, larger for better, to
             weigh layers within a budget by the score that the model loses
             when one of them is approximated, in place of their errors. It is
@@ -106,11 +110,14 @@ def convert(
             for one example that is drawn.
         overrides: Regular expressions, searched for in `layer.path`, and the
             formats of the layers they find, in place of `format`; `None`
-            keeps a layer. One with a rank keeps it whatever the target. The
-            first expression that is found counts.
+            keeps a layer. One with a rank has it whatever the target, and
+            what it costs is of the budget. The first expression that is found
+            counts.
         min_compression: A layer whose kernel has fewer than this many times
             the parameters of its cores stays as it is. `0` replaces every
             layer it can.
+        rank_multiple: Ranks are multiples of this, as far as bonds carry it,
+            in every format that does not say so itself: `"auto"` for example.
         search_modes: Whether every kernel chooses among a handful of splits
             into modes, as in `decompose`.
         seed: Seed of what a decomposition draws at random.
@@ -142,7 +149,7 @@ def convert(
     surgery.check_model(model)
     target = Target(error, ratio, flops, latency)
     target.check(evaluate, sample)
-    wish = Wish(format, overrides, target)
+    wish = Wish(format, overrides, target, rank_multiple)
     validation.non_negative(min_compression, "min_compression")
     layers = list(surgery.leaf_layers(model))
     wish.check(layers)

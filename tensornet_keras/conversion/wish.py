@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tensornet_keras import formats
+from tensornet_keras import formats, validation
 from tensornet_keras.conversion.selection import (
     FormatOf,
     compiled_pattern,
@@ -52,18 +53,21 @@ class Wish:
         overrides: Patterns of paths, and the format of layers whose path the
             pattern finds; `None` keeps them. The first one found counts.
         target: What formats without a rank are to reach.
+        rank_multiple: As in `Format`, for all that do not say so themselves.
 
     Raises:
-        ValueError: If a pattern is invalid, or a format has a rank and a
-            target, or neither.
+        ValueError: If a pattern is invalid, the multiple is below 1, or a
+            format has a rank and a target, or neither.
         TypeError: If a format is none.
     """
 
     format: Format | str | dict | FormatOf
     overrides: Mapping
     target: Target
+    rank_multiple: int = 1
 
     def __post_init__(self):
+        validation.positive_integer(self.rank_multiple, "rank_multiple")
         if not is_function(self.format):
             object.__setattr__(self, "format", self._known(self.format))
         found = {}
@@ -105,9 +109,15 @@ class Wish:
         format = self._of(layer)
         if format is None:
             return ()
+        found = (format,)
         if format == AUTO:
-            return KERNEL_FORMATS if window else MATRIX_FORMATS
-        return (format,)
+            found = KERNEL_FORMATS if window else MATRIX_FORMATS
+        return tuple(map(self._in_steps, found))
+
+    def _in_steps(self, format: Format) -> Format:
+        if self.rank_multiple == 1 or format.rank_multiple != 1:
+            return format
+        return dataclasses.replace(format, rank_multiple=self.rank_multiple)
 
     def _of(self, layer) -> Format | str | None:
         for pattern, format in self.overrides.items():

@@ -50,7 +50,7 @@ class EndToEnd:
         epochs: Passes over the data.
         optimizer: A Keras optimizer or its name; a fresh one like it is used.
         loss: Loss of the labels, as in `compile`; `None` for the loss that
-            the model was compiled with.
+            the model was compiled with. Of no use where there are none.
         metrics: Metrics of the labels, as in `compile`, in a list; `None`
             for those that the model was compiled with.
         distillation: A loss of `keras.distillation`, or a list of them, for

@@ -171,6 +171,12 @@ def whole_trainer(student, teacher, phase: EndToEnd, parts: int, labels=None):
             "EndToEnd needs labels or a teacher. Received: data without "
             "labels, teacher=None. Pass (x, y), or teacher=model."
         )
+    if parts < 2 and phase.label_weight:
+        raise ValueError(
+            "`label_weight` needs labels. Received: label_weight="
+            f"{phase.label_weight}, and data without labels. Pass (x, y), or "
+            "leave it out."
+        )
     weight = phase.label_weight
     if weight is None:
         weight = 0.5 if parts > 1 and labels.loss is not None else 0.0

@@ -147,6 +147,28 @@ def test_overrides_go_with_a_rank_and_with_an_error(model):
     assert all(row.relative_error <= 0.2 for row in others)
 
 
+def test_ranks_in_steps_whatever_the_format(model):
+    low = tk.formats.LowRank
+    overrides = {"hidden": low(rank_multiple=3)}
+    for how in ({"ratio": 0.5}, {"error": 0.3}):
+        _, report = tk.convert(
+            model, "auto", rank_multiple=4, overrides=overrides, **how
+        )
+        for row in report.replaced:
+            step = 3 if row.path.endswith("hidden") else 4
+            if row.format == "low_rank":
+                assert all(rank % step == 0 for rank in row.ranks)
+        assert any(row.format == "low_rank" for row in report.replaced)
+    with pytest.raises(ValueError, match="rank_multiple"):
+        tk.convert(model, ratio=0.5, rank_multiple=0)
+
+
+def test_multiply_adds_of_a_table_are_none():
+    table = keras.Sequential([keras.Input((3,)), layers.Embedding(99, 8)])
+    with pytest.raises(ValueError, match="Received: only layers"):
+        tk.convert(table, flops=0.5)
+
+
 def test_an_override_may_look_for_its_rank_itself(model):
     overrides = {"hidden": tk.formats.LowRank("vbmf")}
     _, report = tk.convert(model, ratio=0.5, overrides=overrides)

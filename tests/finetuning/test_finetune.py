@@ -261,6 +261,12 @@ def test_tensorboard_gets_losses_and_ranks(pair, tmp_path):
 @pytest.mark.parametrize(
     ("data", "kwargs", "error", "words"),
     [
+        (
+            np.ones((4, 8)),
+            {"teacher": mlp(), "phases": [EndToEnd(label_weight=0.5)]},
+            ValueError,
+            "`label_weight` needs labels",
+        ),
         ((), {}, ValueError, "at least one"),
         ((np.ones((4, 8)), None, np.ones(4)), {}, ValueError, "with None"),
         (

@@ -51,6 +51,13 @@ def test_full_rank_keeps_the_outputs(case):
     assert not theirs & {id(variable) for variable in small.variables}
 
 
+def test_full_rank_keeps_the_kernels(case):
+    """In float32, whatever precision the model computes in."""
+    model, _, _ = case
+    small, _ = converted(model)
+    assert_same_outputs(model.weights, tk.densify(small).weights)
+
+
 def test_each_twin_is_in_its_place_once_and_what_it_replaces_nowhere(case):
     model, _, _ = case
     small, report = converted(model)
