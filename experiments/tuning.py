@@ -38,6 +38,16 @@ class Case:
         chosen = chosen[: settings["examples"]]
         self.examples = normalized(data.x_train[chosen])
 
+    def reported(self, ratio, **how):
+        """The network with factorized convolutions, and the report.
+
+        Args:
+            ratio: Share of their parameters.
+            **how: Other arguments of `convert`.
+        """
+        how = {"ratio": ratio, "filters": CONVOLUTIONS, **how}
+        return tk.convert(self.model, **how)
+
     def converted(self, ratio, **how):
         """The network with factorized convolutions.
 
@@ -45,8 +55,7 @@ class Case:
             ratio: Share of their parameters.
             **how: Other arguments of `convert`.
         """
-        how = {"ratio": ratio, "filters": CONVOLUTIONS, **how}
-        return tk.convert(self.model, **how)[0]
+        return self.reported(ratio, **how)[0]
 
     def fitted(self, ratio):
         """The network with convolutions fitted front to back.

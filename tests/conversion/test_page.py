@@ -1,7 +1,6 @@
 """The report as a page: what it holds, and that it works in a browser."""
 
 import html.parser
-import shutil
 
 import keras
 import numpy as np
@@ -9,10 +8,9 @@ import pytest
 from keras import layers
 
 import tensornet_keras as tk
+from tests.browser import check_page, needs_browser
 from tests.nasty_models import NASTY
 from tests.small_models import numbers, randomized
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.fixture(scope="module")
@@ -103,41 +101,7 @@ def test_a_picture_has_a_bar_for_every_replaced_layer(conversion, tmp_path):
     figure.savefig(tmp_path / "report.png")
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+@needs_browser
 def test_in_a_browser(page, conversion):
-    api = pytest.importorskip("playwright.sync_api")
     _, _, report = conversion
-    asked, wrong = [], []
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"]
-        )
-        tab = browser.new_page()
-        tab.on("request", lambda request: asked.append(request.url))
-        tab.on("pageerror", lambda error: wrong.append(error))
-        tab.goto(page.as_uri())
-        rows = tab.locator("#layers tbody tr")
-        assert rows.count() == len(report.rows)
-        assert tab.locator("#versions tbody tr").count() == 2
-        heads = tab.locator("#layers th").all_inner_texts()
-        orders = {}
-        for heading in ("before", "layer", "error"):
-            head = tab.locator("#layers th").nth(heads.index(heading))
-            for direction in ("ascending", "descending"):
-                head.click()
-                assert head.get_attribute("aria-sort") == direction
-                orders[heading, direction] = rows.locator(
-                    f"td:nth-child({heads.index(heading) + 1})"
-                ).all_inner_texts()
-        browser.close()
-    assert asked == [page.as_uri()]
-    assert not wrong
-    sizes = [row.params_before for row in report.rows]
-    for direction, is_down in (("ascending", False), ("descending", True)):
-        shown = [int(x.replace(",", "")) for x in orders["before", direction]]
-        assert shown == sorted(sizes, reverse=is_down)
-    assert orders["layer", "ascending"] != orders["layer", "descending"]
-    # Layers without an error come last, whichever way it goes.
-    kept = len(report.rows) - len(report.replaced)
-    assert all(x == "" for x in orders["error", "ascending"][-kept:])
-    assert all(x == "" for x in orders["error", "descending"][-kept:])
+    check_page(page, report, versions=2)
