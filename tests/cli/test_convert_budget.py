@@ -26,3 +26,14 @@ def test_a_calibration_file_that_is_not_there_is_said(model, capsys):
     words = ["convert", "in.keras", "out.keras", "--flops", 0.3]
     assert run(*words, "--calibration", "none.npy") == 1
     assert "--calibration must be a file" in capsys.readouterr().err
+
+
+def test_ranks_in_steps(model, folder):
+    words = ["convert", "in.keras", "out.keras", "--format", "low_rank"]
+    words += ["--ratio", 0.5, "--rank-multiple", 4, "--report", "r.json"]
+    assert run(*words) == 0
+    report = json.loads((folder / "r.json").read_text())
+    ranks = [rank for row in report["layers"] for rank in row["ranks"] or ()]
+    assert ranks
+    assert all(rank % 4 == 0 for rank in ranks)
+    assert report["share"] <= 0.5
