@@ -30,7 +30,7 @@ SETTINGS = {
 }
 SMOKE = {
     "depth": 8,
-    "ratios": [0.5, 0.3],
+    "ratios": [0.5],
     "examples": 16,
     "epochs": 1,
     "fill": True,

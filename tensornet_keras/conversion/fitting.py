@@ -35,6 +35,9 @@ MEASURED = 8
 CARE = {"passes": 2, "steps": 3}
 # Those of them that are looked at though they promise nothing.
 SAMPLED = 3
+# Rows for each feature from which dense kernels are fitted anew: with fewer,
+# they fit the examples and no others.
+ENOUGH = 4
 
 
 def fitted(
@@ -103,9 +106,11 @@ def refitted(layer, moments: Sequence[Moments | Counts]) -> Refit | None:
         moments: As in `fitted`.
 
     Returns:
-        The kernels; `None` where the layer gets what its source gets.
+        The kernels; `None` where the layer gets what its source gets, or the
+        examples are few.
     """
-    if all(own.is_same for own in moments):
+    few = any(own.count < ENOUGH * own.features for own in moments)
+    if few or all(own.is_same for own in moments):
         return None
     plain = _has_plain_bias(layer)
     found, missed, whole = [], 0.0, 0.0

@@ -63,6 +63,14 @@ def test_what_gets_what_it_got_stays_as_it_is():
         assert_same_values(values_of(theirs), values_of(ours))
 
 
+def test_few_examples_do_not_change_a_dense_layer():
+    model, x = narrowing()
+    small, report = tk.convert(model, LOW(rank=8), calibration_data=x[:120])
+    assert report.rows[-1].output_error is None
+    head = small.layers[-1]
+    assert_same_values(values_of(model.layers[-1]), values_of(head))
+
+
 def test_what_was_left_out_stays_as_it_is():
     model, x = narrowing()
     for how in (
