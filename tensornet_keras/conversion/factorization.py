@@ -51,7 +51,8 @@ class Factorization:
             over that of the kernels.
         cut: Whether a bond carries less than the rank that was asked for.
         output_error: Norm of the change of the layer's outputs on calibration
-            data, over that of the source's; `None` without data.
+            data, over that of the source's, about their mean where a bias
+            makes up for it; `None` without data.
         added_error: What the decompositions themselves add to that: the
             largest relative error of a kernel in the norm of its inputs, from
             the kernel that fits them best; `None` without data.

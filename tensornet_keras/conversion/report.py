@@ -48,8 +48,9 @@ class LayerRow:
         cut: Whether a rank asked for is more than a bond can carry, and was
             cut to that.
         output_error: Norm of the change of the layer's outputs on calibration
-            data over that of the source's; `None` without data, and for what
-            kept the source's kernel.
+            data over that of the source's, about their mean where a bias makes
+            up for it; `None` without data, and for what kept the source's
+            kernel.
     """
 
     path: str

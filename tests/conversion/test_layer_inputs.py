@@ -9,6 +9,7 @@ import tensornet_keras as tk
 from tensornet_keras import backend
 from tensornet_keras.conversion import layer_inputs
 from tensornet_keras.conversion.calibration import Calibration
+from tests.conversion.calibrated import missed
 from tests.laws.oracles import as_numpy, assert_close
 from tests.nasty_models import NASTY
 from tests.small_models import Pair, numbers, randomized
@@ -18,11 +19,6 @@ LOW = tk.formats.LowRank
 
 def tensors(*arrays):
     return tuple(map(keras.ops.convert_to_tensor, arrays))
-
-
-def missed(model, small, x):
-    wanted, found = (as_numpy(each(x)) for each in (model, small))
-    return np.linalg.norm(found - wanted) / np.linalg.norm(wanted)
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
