@@ -137,6 +137,9 @@ def options_of(
 ) -> Options:
     """What a layer may become, with the squared errors that its inputs see.
 
+    A bias makes up for the mean; what is missed beside it is held against the
+    outputs as a whole, for those that hardly vary hardly matter.
+
     Args:
         layer: A layer whose inputs can be gathered.
         formats: Formats without a rank.
@@ -144,14 +147,12 @@ def options_of(
         seed: As in `decompose`.
     """
     kernels = rules.kernels_of(layer)
-    # A bias makes up for the mean.
+    whole = math.hypot(*_norms(kernels, moments))
     if _has_plain_bias(layer):
         moments = [own.centered() for own in moments]
     norms = [own.norm() for own in moments]
-    sizes = [
-        math.sqrt(own.squares(flat, flat * 0.0)[1])
-        for flat, own in zip(map(_flat, kernels, moments), moments, strict=True)
-    ]
+    sizes = _norms(kernels, moments)
+    share = (math.hypot(*sizes) / whole) ** 2 if whole else 1.0
     rivals = [
         _rival(kernel, formats, norm)
         for kernel, norm in zip(kernels, norms, strict=True)
@@ -163,8 +164,18 @@ def options_of(
             for kernel, norm, rival in zip(kernels, norms, rivals, strict=True)
         ]
         if all(curves):
-            found += options_on(curves, sizes)
+            options = options_on(curves, sizes)
+            found += [(share * loss, bound) for loss, bound in options]
     return found
+
+
+def _norms(kernels: Sequence[Kernel], moments) -> list[float]:
+    """The norm of what each kernel gives the outputs."""
+    flats = map(_flat, kernels, moments)
+    return [
+        math.sqrt(own.squares(flat, flat * 0.0)[1])
+        for flat, own in zip(flats, moments, strict=True)
+    ]
 
 
 def _closest(kernel: Kernel, seen: Moments | Counts) -> np.ndarray:

@@ -72,7 +72,6 @@ class Moments:
     def centered(self) -> Moments:
         """The moments about the means, for a layer with a bias."""
         found = Moments(self.features, self.count)
-        found.own_sum, found.source_sum = self.own_sum, self.source_sum
         count = max(1, self.count)
         own, source = self.own_sum / count, self.source_sum / count
         found.own = self.own - np.outer(self.own_sum, own)
@@ -94,8 +93,15 @@ class Moments:
         return np.linalg.solve(self.own + ridge, wanted)
 
     def norm(self) -> InputNorm:
-        """The norm of kernels that the layer's inputs see."""
-        return InputNorm.of(self.own, self.features)
+        """The norm of kernels that inputs like the layer's see.
+
+        Few rows say little of others: what they say is drawn to the same in
+        all directions.
+        """
+        share = shrinkage(self.own, self.count)
+        alike = np.trace(self.own) / self.features * np.eye(self.features)
+        drawn = (1.0 - share) * self.own + share * alike
+        return InputNorm.of(drawn, self.features)
 
     def squares(
         self, kernel: np.ndarray, other: np.ndarray
@@ -110,6 +116,31 @@ class Moments:
         both = float((other * (self.cross @ kernel)).sum())
         own = float((other * (self.own @ other)).sum())
         return max(0.0, whole - 2 * both + own), max(0.0, whole)
+
+
+def shrinkage(moments: np.ndarray, count: int) -> float:
+    """How far to draw moments to their mean to come closest to the true ones.
+
+    The oracle approximating shrinkage of Chen, Wiesel, Eldar and Hero 2010,
+    "Shrinkage Algorithms for MMSE Covariance Estimation", equation 23
+    (https://arxiv.org/abs/0907.4698), for rows that are independent and normal.
+
+    Args:
+        moments: Sums over rows, a symmetric matrix.
+        count: The rows.
+
+    Returns:
+        The share of the way, 0 to 1.
+    """
+    size = len(moments)
+    whole, squared = np.trace(moments) ** 2, float((moments**2).sum())
+    spread = squared - whole / size
+    if spread <= ROUNDING * squared:
+        # All directions are alike already.
+        return 0.0
+    rest = 1.0 - 2.0 / size
+    share = (rest * squared + whole) / ((count + rest) * spread)
+    return float(min(1.0, share))
 
 
 class Counts:

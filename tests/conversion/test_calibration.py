@@ -8,7 +8,6 @@ from keras import layers
 import tensornet_keras as tk
 from tensornet_keras.conversion import fitting
 from tensornet_keras.conversion.calibration import Calibration
-from tensornet_keras.conversion.moments import Moments
 from tests.conversion.calibrated import deep, examples, missed
 from tests.laws.oracles import as_numpy
 from tests.small_models import numbers, randomized
@@ -168,18 +167,6 @@ def test_a_budget_sees_which_inputs_there_are():
     assert 4 * sizes["few"] < sizes["many"]
 
 
-@pytest.mark.parametrize("bias", [True, False])
-def test_a_curve_leaves_the_mean_to_the_bias(bias):
-    layer = layers.Dense(24, use_bias=bias)
-    model = randomized(keras.Sequential([keras.Input((32,)), layer]))
-    # Next to this mean nothing else counts, unless a bias makes up for it.
-    x = numbers(256, 32) + 300.0 * numbers(32, seed=3)
-    moments = Calibration(model, x).source_moments([layer])[id(layer)]
-    (loss, (format,)), *_ = fitting.options_of(layer, [LOW()], moments, seed=0)
-    assert format.rank == (1,)
-    assert (loss**0.5 > 0.5) == bias
-
-
 def test_a_format_that_two_factors_outdo_is_not_measured(monkeypatch):
     measured = []
     decompose_for = fitting.decompose_for
@@ -275,12 +262,3 @@ def test_batches_are_the_same_as_an_array(as_data):
     _, whole = tk.convert(model, LOW(rank=4), calibration_data=x)
     _, parts = tk.convert(model, LOW(rank=4), calibration_data=as_data(x))
     assert parts == whole
-
-
-def test_moments_are_about_the_mean_where_there_is_a_bias():
-    rows = numbers(50, 4) + 3.0
-    moments = Moments(4)
-    moments.add(rows, rows)
-    found = moments.same().centered()
-    moved = rows - rows.mean(0)
-    np.testing.assert_allclose(found.own, moved.T @ moved, rtol=1e-3, atol=1e-3)
