@@ -1,5 +1,6 @@
 """Every test starts from the same seeds, on a quiet backend."""
 
+import gc
 import importlib.util
 import os
 import random
@@ -11,6 +12,10 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # JAX compiles every operation of every shape; tests have few numbers to run.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# Workers that share the cores wait for one another's threads.
+THREADS = "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ |= dict.fromkeys(THREADS, "1")
 # No plan of a test depends on what was measured on this machine before.
 os.environ["TENSORNET_KERAS_CACHE"] = os.devnull
 
@@ -26,6 +31,12 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("reproducible")
+
+
+def pytest_collection_finish():
+    """What was imported stays: the collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

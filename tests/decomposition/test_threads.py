@@ -13,6 +13,14 @@ def blas_threads():
     ]
 
 
+@pytest.fixture(autouse=True)
+def two_threads():
+    """However many the tests are given."""
+    with threadpoolctl.threadpool_limits(2, "blas"):
+        assert 2 in blas_threads()
+        yield
+
+
 def test_thin_products_run_on_one_thread_and_the_limit_is_lifted():
     before = blas_threads()
     with threads.threads_for(8):

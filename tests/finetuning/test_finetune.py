@@ -52,11 +52,11 @@ def pair():
 @pytest.mark.parametrize(
     "phase",
     [
-        Blockwise(20, keras.optimizers.Adam(1e-2)),
-        Blockwise(20, keras.optimizers.Adam(1e-2), blocks=["end0", "end2"]),
+        Blockwise(8, keras.optimizers.Adam(3e-2)),
+        Blockwise(8, keras.optimizers.Adam(3e-2), blocks=["end0", "end2"]),
         EndToEnd(
-            20,
-            keras.optimizers.Adam(1e-2),
+            8,
+            keras.optimizers.Adam(3e-2),
             distillation=keras.distillation.LogitsDistillation(1.0, "mse"),
         ),
     ],
@@ -129,7 +129,7 @@ def test_labels_alone_a_teacher_alone_or_both():
     y = teacher.predict(x, verbose=0).argmax(-1)
     small, _ = tk.convert(teacher, LOW(rank=2))
     phase = EndToEnd(
-        30, keras.optimizers.Adam(1e-2), CROSS_ENTROPY, metrics=["accuracy"]
+        10, keras.optimizers.Adam(3e-2), CROSS_ENTROPY, metrics=["accuracy"]
     )
     accuracies = {}
     for name, who, data in (
