@@ -12,10 +12,10 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # JAX compiles every operation of every shape; tests have few numbers to run.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-# Workers that share the cores wait for one another's threads.
-THREADS = "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ |= dict.fromkeys(THREADS, "1")
+# There is a worker for every core: more threads wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 # No plan of a test depends on what was measured on this machine before.
 os.environ["TENSORNET_KERAS_CACHE"] = os.devnull
 
