@@ -7,7 +7,7 @@ that comes closest to the source's outputs from the inputs it will really get,
 $$W^* = \arg\min_V \lVert X W - \tilde X V \rVert^2
       + \lambda \lVert V - W \rVert^2,$$
 
-and is then approximated in the norm that $\tilde X$ sees.
+and is then approximated in the norm that inputs like $\tilde X$ see.
 """
 
 from __future__ import annotations

@@ -76,8 +76,8 @@ def convert(
             `None` is all layers.
         error: Relative error that each kernel may reach, in [0, 1), with a
             format that has no rank; with `calibration_data` that of a layer's
-            outputs from the inputs that it will really get. `None` leaves the
-            ranks to the format.
+            outputs from inputs like those that it will really get. `None`
+            leaves the ranks to the format.
         ratio: Budget over all selected layers that can be factorized: the
             numbers in their cores, or in the kernels of those that stay, over
             those in all their kernels, in (0, 1]. With a format that has no

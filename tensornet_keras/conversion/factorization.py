@@ -54,8 +54,8 @@ class Factorization:
             data, over that of the source's, about their mean where a bias
             makes up for it; `None` without data.
         added_error: What the decompositions themselves add to that: the
-            largest relative error of a kernel in the norm of its inputs, from
-            the kernel that fits them best; `None` without data.
+            largest relative error of a kernel in the norm of inputs like its
+            own, from the kernel that fits them best; `None` without data.
         bias: The bias that goes with the kernel, where the change moved the
             mean of the outputs; `None` for that of the source.
     """

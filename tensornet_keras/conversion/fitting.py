@@ -147,12 +147,16 @@ def options_of(
         seed: As in `decompose`.
     """
     kernels = rules.kernels_of(layer)
-    whole = math.hypot(*_norms(kernels, moments))
+    share = 1.0
     if _has_plain_bias(layer):
-        moments = [own.centered() for own in moments]
+        (kernel,), (own,) = kernels, moments
+        share = own.share_of_varying(_flat(kernel, own), _bias_of(layer))
+        moments = [own.centered()]
     norms = [own.norm() for own in moments]
-    sizes = _norms(kernels, moments)
-    share = (math.hypot(*sizes) / whole) ** 2 if whole else 1.0
+    sizes = [
+        math.sqrt(own.square(_flat(kernel, own)))
+        for kernel, own in zip(kernels, moments, strict=True)
+    ]
     rivals = [
         _rival(kernel, formats, norm)
         for kernel, norm in zip(kernels, norms, strict=True)
@@ -167,15 +171,6 @@ def options_of(
             options = options_on(curves, sizes)
             found += [(share * loss, bound) for loss, bound in options]
     return found
-
-
-def _norms(kernels: Sequence[Kernel], moments) -> list[float]:
-    """The norm of what each kernel gives the outputs."""
-    flats = map(_flat, kernels, moments)
-    return [
-        math.sqrt(own.squares(flat, flat * 0.0)[1])
-        for flat, own in zip(flats, moments, strict=True)
-    ]
 
 
 def _closest(kernel: Kernel, seen: Moments | Counts) -> np.ndarray:
@@ -311,6 +306,10 @@ def _bias(layer, moments: Moments, kernel, other) -> np.ndarray | None:
     if not moments.count:
         return None
     wanted = moments.source_sum @ kernel - moments.own_sum @ other
-    bias = backend.numbers_of(twins.holder(layer).bias)
+    bias = _bias_of(layer)
     wanted = (wanted / moments.count).reshape(bias.shape)
     return (bias + wanted).astype(bias.dtype)
+
+
+def _bias_of(layer) -> np.ndarray:
+    return backend.numbers_of(twins.holder(layer).bias)

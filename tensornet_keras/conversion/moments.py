@@ -99,9 +99,37 @@ class Moments:
         all directions.
         """
         share = shrinkage(self.own, self.count)
-        alike = np.trace(self.own) / self.features * np.eye(self.features)
-        drawn = (1.0 - share) * self.own + share * alike
+        drawn = (1.0 - share) * self.own
+        mean = np.trace(self.own) / self.features
+        drawn[np.diag_indices(self.features)] += share * mean
         return InputNorm.of(drawn, self.features)
+
+    def share_of_varying(self, kernel: np.ndarray, bias: np.ndarray) -> float:
+        """How much of the outputs of a layer is not their mean.
+
+        Args:
+            kernel: The source's kernel.
+            bias: What is added to each of its outputs.
+
+        Returns:
+            The share of the squares, 0 to 1; 1 for a single row, which tells
+            nothing of others.
+        """
+        if self.count < 2:
+            return 1.0
+        # Rows vary less about their own mean than about that of all.
+        varying = self.centered().square(kernel) * self.count / (self.count - 1)
+        mean = self.source_sum / self.count @ kernel + np.ravel(bias)
+        whole = varying + self.count * float(mean @ mean)
+        return varying / whole if whole else 1.0
+
+    def square(self, kernel: np.ndarray) -> float:
+        """The squared norm of the outputs, without a bias.
+
+        Args:
+            kernel: The source's kernel.
+        """
+        return max(0.0, float((kernel * (self.source @ kernel)).sum()))
 
     def squares(
         self, kernel: np.ndarray, other: np.ndarray
@@ -112,10 +140,10 @@ class Moments:
             kernel: The source's kernel.
             other: That of the layer.
         """
-        whole = float((kernel * (self.source @ kernel)).sum())
+        whole = self.square(kernel)
         both = float((other * (self.cross @ kernel)).sum())
         own = float((other * (self.own @ other)).sum())
-        return max(0.0, whole - 2 * both + own), max(0.0, whole)
+        return max(0.0, whole - 2 * both + own), whole
 
 
 def shrinkage(moments: np.ndarray, count: int) -> float:
@@ -133,7 +161,7 @@ def shrinkage(moments: np.ndarray, count: int) -> float:
         The share of the way, 0 to 1.
     """
     size = len(moments)
-    whole, squared = np.trace(moments) ** 2, float((moments**2).sum())
+    whole, squared = np.trace(moments) ** 2, float(np.vdot(moments, moments))
     spread = squared - whole / size
     if spread <= ROUNDING * squared:
         # All directions are alike already.
@@ -199,6 +227,12 @@ class Counts:
             kernel: The source's table.
             other: That of the layer.
         """
-        weights = self.own[:, None]
-        missed = float((weights * (kernel - other) ** 2).sum())
-        return missed, float((weights * kernel**2).sum())
+        return self.square(kernel - other), self.square(kernel)
+
+    def square(self, kernel: np.ndarray) -> float:
+        """The squared norm of what is looked up.
+
+        Args:
+            kernel: The source's table.
+        """
+        return float((self.own[:, None] * kernel**2).sum())
