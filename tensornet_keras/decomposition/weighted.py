@@ -9,7 +9,8 @@ Two factors of a matrix have a best answer: the truncated SVD of $C^{1/2} W$
 (Wang et al. 2024, "SVD-LLM", https://arxiv.org/abs/2403.07378). The cores of
 any other network are polished one after another: with all others held this is
 a least squares problem, whose normal equations conjugate gradients solve
-without writing them down.
+without writing them down. A chain is polished from two starts, the plain one
+and that of whitened legs, and the better end is taken.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from tensornet_keras.decomposition.decompose import decompose
 from tensornet_keras.decomposition.decomposition import Decomposition
 from tensornet_keras.decomposition.legs import finished, leg_tensor
 from tensornet_keras.decomposition.passes import passed
+from tensornet_keras.decomposition.whitened_start import whitened_start
 from tensornet_keras.formats import Format, LowRank
 from tensornet_keras.network import TensorNetwork
 
@@ -97,14 +99,14 @@ def decompose_for(
     else:
         start = decompose(weight, format, dims=dims, seed=seed)
         cores = _polished(weight, start, norm, passes, steps)
-    found = finished(
-        weight,
-        start.format,
-        cores,
-        iterations=start.iterations,
-        converged=start.converged,
-    )
-    return found, norm.error(weight, found.to_dense())
+    best = _measured(weight, start, cores, norm)
+    other = None
+    if not is_two_factors(format):
+        other = whitened_start(weight, start.format, norm.matrix, seed)
+    if other is None:
+        return best
+    cores = _polished(weight, other, norm, passes, steps)
+    return min(best, _measured(weight, other, cores, norm), key=lambda x: x[1])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -229,6 +231,20 @@ def _unwhitened(found: Decomposition, norm: InputNorm) -> np.ndarray:
     if norm.root.ndim == 1:
         return (flat / norm.root[:, None]).reshape(first.shape)
     return scipy.linalg.solve_triangular(norm.root, flat).reshape(first.shape)
+
+
+def _measured(
+    weight, start: Decomposition, cores, norm: InputNorm
+) -> tuple[Decomposition, float]:
+    """What these cores make, and its error in the norm."""
+    found = finished(
+        weight,
+        start.format,
+        cores,
+        iterations=start.iterations,
+        converged=start.converged,
+    )
+    return found, norm.error(weight, found.to_dense())
 
 
 def _polished(weight, start: Decomposition, norm: InputNorm, passes, steps):

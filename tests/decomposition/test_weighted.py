@@ -6,6 +6,7 @@ import pytest
 from tensornet_keras import formats
 from tensornet_keras.decomposition import decompose, decompose_for
 from tensornet_keras.decomposition.weighted import InputNorm
+from tensornet_keras.decomposition.whitened_start import whitened_start
 
 RNG = np.random.default_rng(0)
 MATRIX = RNG.standard_normal((30, 24))
@@ -62,6 +63,64 @@ def test_inputs_alike_in_all_directions_change_little(weight, format):
     assert error == pytest.approx(found.relative_error, rel=1e-4)
     plain = decompose(weight, format)
     assert found.relative_error <= plain.relative_error * (1 + 1e-4)
+
+
+CHAINS = [
+    (MATRIX, formats.TensorTrain(6, (6, 5), (6, 4))),
+    (MATRIX, formats.TensorTrain(6, (6, 6), (5, 5), pad=True)),
+    (KERNEL, formats.LowRank(10, conv_split="spatial")),
+    (KERNEL, formats.Tucker(5)),
+    (KERNEL, formats.TensorTrain(5, conv_order="channels_outside")),
+]
+
+
+@pytest.mark.parametrize(
+    ("weight", "format"), CHAINS, ids=[f"{w.ndim} {f!r}" for w, f in CHAINS]
+)
+def test_a_chain_starts_where_its_legs_are_whitened(weight, format):
+    bound = decompose(weight, format).format
+    rows = [
+        x
+        for x in bound.network.weight_labels
+        if x not in bound.network.labels_of("out")
+    ]
+    *window, true, _ = bound.network.weight_shape
+    whole = bound.network.padded_shape[-2]
+    # Moments of one factor for each leg, so that the start has the norm.
+    spread = np.ones((1, 1))
+    for label in rows:
+        size = bound.network.sizes[label]
+        turn = np.linalg.qr(RNG.standard_normal((size, size)))[0]
+        factor = turn.T @ np.diag(np.geomspace(1, 1e-3, size)) @ turn
+        spread = np.kron(spread, factor)
+    places = int(np.prod(window, initial=1))
+    inside = spread.reshape(places, whole, places, whole)
+    inside = inside[:, :true, :, :true].reshape([places * true] * 2)
+    norm = InputNorm.of(inside, places * true)
+    start = whitened_start(weight, bound, norm.matrix, 0)
+    plain = decompose(weight, bound)
+    assert norm.error(weight, start.to_dense()) < 0.9 * norm.error(
+        weight, plain.to_dense()
+    )
+    _, error = decompose_for(weight, bound, norm, passes=0)
+    assert error == pytest.approx(norm.error(weight, start.to_dense()))
+
+
+def test_a_table_of_many_rows_has_a_start_of_its_counts():
+    table = RNG.standard_normal((20_000, 8))
+    counts = np.geomspace(1e4, 1, 20_000)
+    bound = formats.TensorTrain(4, (100, 200), (2, 4)).bind((20_000,), (8,))
+    start = whitened_start(table, bound, counts, 0)
+    norm = InputNorm.of(counts, 20_000)
+    plain = decompose(table, bound)
+    assert norm.error(table, start.to_dense()) < norm.error(
+        table, plain.to_dense()
+    )
+
+
+def test_what_is_no_chain_has_no_start_of_its_own():
+    bound = formats.CP(8).bind((30,), (24,))
+    assert whitened_start(MATRIX, bound, np.eye(30), 0) is None
 
 
 def test_two_factors_are_the_best_there_are():
