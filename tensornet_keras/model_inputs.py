@@ -227,7 +227,17 @@ def _fitted(spec, array, name):
             f"shape {array.shape} for the input {spec.name!r} of shape "
             f"{spec.shape}. Pass data with a batch axis in front."
         )
-    return array.astype(spec.dtype)
+    if is_float(spec):
+        return array.astype(spec.dtype)
+    with np.errstate(invalid="ignore"):
+        fitted = array.astype(spec.dtype)
+    if "float" in array.dtype.name and not np.array_equal(fitted, array):
+        raise ValueError(
+            f"`{name}` must hold whole numbers, as the model takes them. "
+            f"Received: {array.dtype} with others or NaN for the input "
+            f"{spec.name!r} of type {spec.dtype}. Pass {spec.dtype}."
+        )
+    return fitted
 
 
 def _outline(structure):

@@ -45,7 +45,7 @@ class Calibration:
         layers = list(surgery.leaf_layers(model))
         _check_stateless(layers)
         self.batches, self.held_back = batches_of(model, data), []
-        self.copy = surgery.copy_with(model, _none, _none)
+        self.copy = surgery.copy_of(model)
         twins = zip(
             layers,
             surgery.leaf_layers(self.copy),
@@ -62,6 +62,11 @@ class Calibration:
         # comes.
         self._walk = Walk(model, self.batches)
         self._copy_walk = Walk(self.copy, self.batches)
+
+    @property
+    def example(self):
+        """A batch of what the model takes."""
+        return self.batches[0]
 
     def twin(self, layer):
         """What stands for a layer in the copy."""
@@ -245,10 +250,6 @@ def _is_fixed(model, batch) -> bool:
     """Whether a model takes batches of one size only."""
     specs = keras.tree.flatten(model_inputs.input_specs(model, batch))
     return any(spec.shape[0] is not None for spec in specs)
-
-
-def _none(*_):
-    return None
 
 
 def _counting(calls: dict, layer):

@@ -21,8 +21,8 @@ def batches_of(model, data) -> list:
     Raises:
         ValueError: If the data is empty, not finite or does not fit.
     """
-    specs = model_inputs.input_specs(model)
     if isinstance(data, (np.ndarray, list, tuple, dict)) or ops.is_tensor(data):
+        specs = _specs(model, data)
         whole = model_inputs.sample_inputs(specs, data, "calibration_data")
         length = len(keras.tree.flatten(whole)[0])
         starts = range(0, length, BATCH_SIZE)
@@ -33,10 +33,13 @@ def batches_of(model, data) -> list:
             for start in starts
         ]
     else:
-        batches = [
-            model_inputs.sample_inputs(specs, each, "calibration_data")
-            for each in map(_without_labels, _iterated(data))
-        ]
+        batches, specs = [], None
+        for each in _iterated(data):
+            each = _without_labels(each, model)
+            specs = specs or _specs(model, each)
+            batches.append(
+                model_inputs.sample_inputs(specs, each, "calibration_data")
+            )
     if not batches:
         raise ValueError(
             "`calibration_data` must hold at least one example. "
@@ -44,14 +47,35 @@ def batches_of(model, data) -> list:
         )
     for batch in batches:
         for array in keras.tree.flatten(batch):
-            bad = array.dtype.kind == "f" and not np.isfinite(array).all()
-            if bad:
+            # Those of ml_dtypes are of no kind that NumPy knows.
+            is_float = "float" in array.dtype.name
+            if is_float and not np.isfinite(array).all():
                 raise ValueError(
                     "`calibration_data` must be finite. Received: an array "
                     f"of shape {array.shape} with NaN or infinite numbers. "
                     "Clean it first."
                 )
     return batches
+
+
+def _specs(model, data):
+    """What a model takes; of the data's types where it does not say."""
+    specs = model_inputs.input_specs(model, data)
+    if getattr(model, "inputs", None):
+        return specs
+    try:
+        remembered = model_inputs.input_specs(model)
+    except ValueError:
+        return specs
+    types = [spec.dtype for spec in keras.tree.flatten(specs)]
+    shapes = keras.tree.flatten(remembered)
+    if len(types) != len(shapes):
+        return remembered
+    typed = [
+        keras.InputSpec(shape=spec.shape, dtype=dtype, name=spec.name)
+        for spec, dtype in zip(shapes, types, strict=True)
+    ]
+    return keras.tree.pack_sequence_as(remembered, typed)
 
 
 def _iterated(data):
@@ -81,7 +105,14 @@ def _refuse_endless(data):
     )
 
 
-def _without_labels(batch):
+def _without_labels(batch, model):
+    if isinstance(batch, list) and len(batch) > 1:
+        # Data loaders of PyTorch make lists, but some models take lists.
+        declares = bool(getattr(model, "inputs", None))
+        if declares and not isinstance(
+            model_inputs.input_specs(model), (list, tuple)
+        ):
+            batch = tuple(batch)
     if isinstance(batch, tuple):
         batch = keras.utils.unpack_x_y_sample_weight(batch)[0]
     return keras.tree.map_structure(np.asarray, batch)

@@ -94,8 +94,9 @@ class Feed:
         first = self.epoch((0, 0), 0)
         batch = _first(first)
         self._outline = (_count(first), *map(_kind, keras.tree.flatten(batch)))
-        # Inputs, with labels, with weights of examples.
-        self.parts = len(batch) if isinstance(batch, tuple) else 1
+        # Inputs, with labels, with weights of examples. Keras reads a list, as
+        # the data loaders of PyTorch make them, as a tuple.
+        self.parts = len(batch) if isinstance(batch, (tuple, list)) else 1
 
     @property
     def told(self):

@@ -128,7 +128,7 @@ def finetune(
     student = work.through(phases, _start(model, work), _frozen(teacher))
     # The compile settings are those of the model, not of the last phase.
     student.compiled = False
-    tuned = _copy_of(student)
+    tuned = surgery.copy_of(student)
     carry_compile_settings(model, tuned)
     if not return_report:
         return tuned
@@ -238,7 +238,7 @@ def _start(model, work: _Work):
     """What to go on from: the model, or as the last conversion left it."""
     checkpoints = work.run.checkpoints
     found = None if checkpoints is None else checkpoints.model()
-    student = _copy_of(model) if found is None else found
+    student = surgery.copy_of(model) if found is None else found
     if checkpoints is not None:
         checkpoints.restore(model=student.variables)
     return student
@@ -248,17 +248,9 @@ def _frozen(teacher):
     """A copy of the teacher that no training changes."""
     if teacher is None:
         return None
-    copied = _copy_of(teacher)
+    copied = surgery.copy_of(teacher)
     freeze(copied._flatten_layers(), copied.variables)
     return copied
-
-
-def _copy_of(model):
-    return surgery.copy_with(model, _as_it_is, _as_it_is)
-
-
-def _as_it_is(*_):
-    return None
 
 
 def _needs_tensorboard() -> None:

@@ -7,6 +7,7 @@ changed, and the copy shares no variable with it.
 from tensornet_keras.surgery.layer_copies import config_of
 from tensornet_keras.surgery.models import (
     check_model,
+    copy_of,
     copy_with,
     leaf_layers,
     own_params,
@@ -17,6 +18,7 @@ from tensornet_keras.surgery.state import copy_state
 __all__ = [
     "check_model",
     "config_of",
+    "copy_of",
     "copy_state",
     "copy_with",
     "leaf_layers",

@@ -147,6 +147,22 @@ def copy_with(
     return result
 
 
+def copy_of(model):
+    """A copy of a model, as it is.
+
+    Args:
+        model: A built model.
+
+    Raises:
+        ValueError: As in `copy_with`.
+    """
+    return copy_with(model, _none, _none)
+
+
+def _none(*_) -> None:
+    return None
+
+
 @dataclass(eq=False)
 class _Copies:
     """Copies of the layers of a model, and what took whose place."""

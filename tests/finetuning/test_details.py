@@ -39,6 +39,35 @@ def test_regularizers_count_with_a_teacher_too(phase):
     assert norms[1] < norms[0]
 
 
+def test_labels_of_a_data_loader_count():
+    torch = pytest.importorskip("torch")
+    x, y = numbers(64, 8), numbers(64, 5)
+    both = torch.utils.data.TensorDataset(torch.tensor(x), torch.tensor(y))
+    batches = torch.utils.data.DataLoader(both, batch_size=32)
+    phase = EndToEnd(1, "sgd", loss="mse")
+    for teacher in (None, net(layers.Dense(5))):
+        found = []
+        for data in (batches, lambda epoch: (x, y)):
+            small = net(layers.Dense(5))
+            found.append(
+                tk.finetune(small, data, teacher=teacher, phases=[phase])
+            )
+        pairs = zip(*map(values_of, found), strict=True)
+        for one, other in pairs:
+            # The order of the examples differs.
+            np.testing.assert_allclose(one, other, rtol=0.05, atol=0.02)
+    weighed = torch.utils.data.TensorDataset(
+        torch.tensor(x), torch.tensor(y), torch.ones(64)
+    )
+    with pytest.raises(ValueError, match="do not go with a teacher"):
+        tk.finetune(
+            net(layers.Dense(5)),
+            torch.utils.data.DataLoader(weighed, batch_size=32),
+            teacher=net(layers.Dense(5)),
+            phases=[phase],
+        )
+
+
 @pytest.mark.parametrize(
     ("last", "loss", "temperature"),
     [
