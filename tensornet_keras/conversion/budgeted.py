@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -74,14 +75,24 @@ def budgeted(
     if job.calibration is not None:
         moments = job.calibration.source_moments(filter(job.fits, layers))
     scores = _evaluations(job)
+    name, share = job.wish.target.budget
+    flops = None
+    if name == "flops":
+        flops = flops_of(job.model, job.drawn_from())
     options, reasons, fixed = [], [], set()
     for layer in layers:
         own = moments.get(id(layer))
         with progress.over(layer), naming(layer):
             formats = job.formats_for(layer)
-            found = choosing.efficient(
-                _options(job, layer, formats, own), job.min_compression
-            )
+            cost = None if flops is None else functools.partial(flops, layer)
+            found = _options(job, layer, formats, own)
+            # What a size says of time differs from format to format.
+            kinds = choosing.by_kind(found) if name == "latency" else [found]
+            found = [
+                each
+                for kind in kinds
+                for each in choosing.efficient(kind, job.min_compression, cost)
+            ]
         if formats and all(format.rank is not None for format in formats):
             # It was asked for, whatever it costs.
             fixed.add(id(layer))
@@ -93,23 +104,19 @@ def budgeted(
         reasons.append(DENSE if found else NO_GAIN)
         if not formats:
             reasons[-1] = NO_FORMAT
-    chosen, latency = _chosen(job, layers, options, fixed)
+    latency = None
+    if name == "latency":
+        timed = Latency(job.model, job.sample, fixed)
+        chosen, latency = timed.chosen(layers, options, share)
+    else:
+        chosen = choosing.within_budget(
+            layers, options, share, name, flops or choosing.parameters, fixed
+        )
     given = {
         id(layer): bound or reason
         for layer, bound, reason in zip(layers, chosen, reasons, strict=True)
     }
     return Budgeted(given, None if scores is None else scores.table, latency)
-
-
-def _chosen(job: Job, layers, options, fixed) -> tuple[list, float | None]:
-    """The formats of all layers, and the latency that was measured."""
-    name, share = job.wish.target.budget
-    if name == "latency":
-        timed = Latency(job.model, job.sample, fixed)
-        return timed.chosen(layers, options, share)
-    cost_of = choosing.parameters if name == "ratio" else flops_of(job.model)
-    found = choosing.within_budget(layers, options, share, name, cost_of, fixed)
-    return found, None
 
 
 def _options(job: Job, layer, formats, moments: tuple | None):
@@ -128,16 +135,12 @@ def _evaluations(job: Job) -> Evaluations | None:
     """The copy in which layers are approximated one by one."""
     if job.evaluate is None:
         return None
-    copy = surgery.copy_with(job.model, _as_it_is, _as_it_is)
+    copy = surgery.copy_of(job.model)
     pairs = zip(
         surgery.leaf_layers(job.model), surgery.leaf_layers(copy), strict=True
     )
     twins = {id(layer): twin for layer, twin in pairs}
     return Evaluations(copy, lambda layer: twins[id(layer)], job.evaluate)
-
-
-def _as_it_is(*_):
-    return None
 
 
 def _approximating(job: Job, layer, moments: tuple | None):

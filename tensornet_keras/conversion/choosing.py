@@ -67,23 +67,44 @@ def options_on(curves: Sequence, norms: Sequence[float]) -> Options:
     ]
 
 
-def efficient(found: Options, min_compression: float) -> Options:
-    """Those options than which no other is as small and misses as little.
+def efficient(
+    found: Options,
+    min_compression: float,
+    cost: Callable[[tuple[Format, ...]], float] | None = None,
+) -> Options:
+    """Those options than which no other costs as little and misses as little.
 
     Args:
         found: What `options_of` returned.
         min_compression: Least ratio of a kernel's numbers to those of cores.
+        cost: What bound formats cost; `None` counts the numbers of the cores.
 
     Returns:
-        Options of growing size and falling error.
+        Options of growing cost and falling error.
     """
+    cost = cost or _size
     found = [each for each in found if compression(each[1]) >= min_compression]
-    found.sort(key=lambda each: (_size(each[1]), each[0]))
+    found.sort(key=lambda each: (cost(each[1]), each[0]))
     kept: Options = []
     for loss, bound in found:
         if not kept or loss < kept[-1][0]:
             kept.append((loss, bound))
     return kept
+
+
+def by_kind(found: Options) -> list[Options]:
+    """Options apart for each kind of formats, of which each has its own costs.
+
+    Args:
+        found: What `options_of` returned.
+    """
+    kinds: dict[tuple, Options] = {}
+    for loss, bound in found:
+        kind = tuple(
+            (type(each), getattr(each, "conv_split", None)) for each in bound
+        )
+        kinds.setdefault(kind, []).append((loss, bound))
+    return list(kinds.values())
 
 
 def within_budget(

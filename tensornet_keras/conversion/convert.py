@@ -94,7 +94,8 @@ def convert(
             aside. Layers are then solved front to back: each comes as close
             to the source's outputs as it can from the inputs that it will
             really get, and its bias gives them their mean; so do layers that
-            stay dense behind others, but for those that were left out. A
+            stay dense behind others, but for those that were left out or are
+            frozen. A
             budget weighs what reaches the outputs of the model. Where the
             model has batch normalizations, an eighth of the examples, the
             last, are held back, and the statistics estimated anew if that
@@ -106,8 +107,9 @@ def convert(
             when one of them is approximated, in place of their errors. It is
             called a few times for every layer, on a copy of the model; the
             report has the table.
-        sample: Inputs to time for `latency`, as the model takes them; `None`
-            for one example that is drawn.
+        sample: Inputs to time for `latency`, or of the sizes and types to
+            count multiply-adds for, as the model takes them; `None` for one
+            example that is drawn, or for `flops` of the calibration data.
         overrides: Regular expressions, searched for in `layer.path`, and the
             formats of the layers they find, in place of `format`; `None`
             keeps a layer. One with a rank has it whatever the target, and

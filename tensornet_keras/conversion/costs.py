@@ -11,16 +11,20 @@ from tensornet_keras.conversion import rules
 from tensornet_keras.formats import Format
 from tensornet_keras.layers.initializers import without_drawing
 from tensornet_keras.profiling import multiply_adds
-from tensornet_keras.profiling.calls import recorded
+from tensornet_keras.profiling.calls import recorded_inside
 from tensornet_keras.surgery import twins
 from tensornet_keras.surgery.layer_copies import starting_from_zeros
 
 
-def flops_of(model) -> Callable[[object, tuple[Format, ...] | None], float]:
+def flops_of(
+    model, sample=None
+) -> Callable[[object, tuple[Format, ...] | None], float]:
     """A function that counts the multiply-adds of a layer for one example.
 
     Args:
         model: A built model, which is run once.
+        sample: Inputs as the model takes them, of which the first example is
+            taken, or `None` for one that is drawn.
 
     Returns:
         A function of a layer and the bound formats of its kernels, or `None`
@@ -29,16 +33,7 @@ def flops_of(model) -> Callable[[object, tuple[Format, ...] | None], float]:
     Raises:
         ValueError: If the model leaves a size besides the batch open.
     """
-    specs = model_inputs.input_specs(model)
-    for spec in keras.tree.flatten(specs):
-        if None in spec.shape[1:]:
-            raise ValueError(
-                "`flops` needs every size of the inputs but the batch. "
-                f"Received: input {spec.name!r} of shape {spec.shape}. "
-                "Name the sizes in the model's Input, or pass ratio=."
-            )
-    inputs = model_inputs.random_inputs(specs, 1)
-    shapes = _shapes(model, inputs)
+    shapes = _shapes(model, _one_example(model, sample))
 
     def cost(layer, bound: tuple[Format, ...] | None) -> float:
         own = shapes.get(id(layer), [])
@@ -50,22 +45,30 @@ def flops_of(model) -> Callable[[object, tuple[Format, ...] | None], float]:
     return cost
 
 
+def _one_example(model, sample):
+    specs = model_inputs.input_specs(model, sample)
+    if sample is not None:
+        inputs = model_inputs.sample_inputs(specs, sample)
+        batch = keras.tree.flatten(specs)[0].shape[0] or 1
+        return keras.tree.map_structure(lambda x: x[:batch], inputs)
+    for spec in keras.tree.flatten(specs):
+        if None in spec.shape[1:]:
+            raise ValueError(
+                "`flops` needs every size of the inputs but the batch. "
+                f"Received: input {spec.name!r} of shape {spec.shape}. "
+                "Pass sample=, inputs of the sizes to count for, or ratio=."
+            )
+    return model_inputs.random_inputs(specs, 1)
+
+
 def _shapes(model, inputs) -> dict[int, list[tuple[tuple, tuple]]]:
     """Shapes of inputs and outputs of each call, by the ids of the layers."""
-    found = {}
-    for each in recorded(model, inputs):
-        calls = [(call.input_shape, call.output_shape) for call in each.calls]
-        layer = each.layer
-        if isinstance(layer, keras.layers.TimeDistributed):
-            # A loop over the second axis calls the layer inside.
-            layer = layer.layer
-            calls = [tuple(map(_one_batch, pair)) for pair in calls]
-        found.setdefault(id(layer), []).extend(calls)
-    return found
-
-
-def _one_batch(shape: tuple) -> tuple:
-    return (shape[0] * shape[1], *shape[2:])
+    return {
+        id(each.layer): [
+            (call.input_shape, call.output_shape) for call in each.calls
+        ]
+        for each in recorded_inside(model, inputs)
+    }
 
 
 def built_twin(layer, bound: tuple[Format, ...], shape=None):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import math
 from collections.abc import Sequence
@@ -106,9 +107,11 @@ def refitted(layer, moments: Sequence[Moments | Counts]) -> Refit | None:
         moments: As in `fitted`.
 
     Returns:
-        The kernels; `None` where the layer gets what its source gets, or the
-        examples are few.
+        The kernels; `None` where the layer is frozen, gets what its source
+        gets, or the examples are few.
     """
+    if not layer.trainable:
+        return None
     few = any(own.count < ENOUGH * own.features for own in moments)
     if few or all(own.is_same for own in moments):
         return None
@@ -218,19 +221,34 @@ def _decomposed(
     kernel, format, norm, error, seed
 ) -> tuple[Decomposition, float]:
     """The decomposition at a rank, or the smallest within an error."""
-    if error is None:
-        return decompose_for(
-            kernel.array, format, norm, dims=kernel.dims, seed=seed
-        )
-    curve = _curve(kernel, format, norm, seed)
-    hopeful = [n for n, point in enumerate(curve) if point.error <= error]
-    for point in curve[hopeful[0] if hopeful else -1 :]:
-        found, reached = decompose_for(
-            kernel.array, point.format, norm, dims=kernel.dims, seed=seed
-        )
-        if reached <= error:
-            break
-    return found, reached
+    how = {"dims": kernel.dims, "seed": seed}
+    if error is None or format.rank is not None:
+        return decompose_for(kernel.array, format, norm, **how)
+
+    def missed(point: CurvePoint) -> float:
+        if spectrum is not None:
+            return point.error
+        return decompose_for(kernel.array, point.format, norm, **CARE, **how)[1]
+
+    spectrum = _spectrum(kernel, format, norm)
+    curve = error_curve(
+        kernel.array if spectrum is None else spectrum, format, **how
+    )
+    # The first that promises to do.
+    place = bisect.bisect_left(
+        curve[:-1], True, key=lambda point: missed(point) <= error
+    )
+    tried = {}
+
+    def is_enough(n: int) -> bool:
+        tried[n] = decompose_for(kernel.array, curve[n].format, norm, **how)
+        return tried[n][1] <= error
+
+    while not is_enough(place) and place < len(curve) - 1:
+        place += 1
+    while place > 0 and place - 1 not in tried and is_enough(place - 1):
+        place -= 1
+    return tried[place]
 
 
 def _curve(
@@ -250,33 +268,40 @@ def _curve(
     if format.rank is not None:
         return (at_rank(kernel, format, seed),)
     array = kernel.array
+    spectrum = _spectrum(kernel, format, norm)
+    if spectrum is not None:
+        return error_curve(spectrum, format, **how)
+
+    def measured(points, most):
+        places = np.linspace(0, len(points) - 1, min(most, len(points)))
+        formats = [points[n].format for n in sorted({*places.astype(int)})]
+        return [
+            CurvePoint(each, decompose_for(array, each, norm, **CARE, **how)[1])
+            for each in formats
+        ]
+
+    curve = error_curve(array, format, **how)
+    if rival is None:
+        return tuple(measured(curve, MEASURED))
+    curve = [x for x in curve if x.num_params <= x.format.dense_params]
+    ahead = [x for x in curve if _is_ahead(x, rival.plain)]
+    sample = measured([x for x in curve if x not in ahead], SAMPLED)
+    if any(_is_ahead(x, rival.seen) for x in sample):
+        return tuple(measured(curve, MEASURED))
+    return (*sample, *measured(ahead, MEASURED))
+
+
+def _spectrum(
+    kernel: Kernel, format: Format, norm: InputNorm
+) -> np.ndarray | None:
+    """The weight whose spectra tell what is missed in the norm, if any."""
     if is_two_factors(format):
-        white = norm.whitened(array)
+        white = norm.whitened(kernel.array)
     elif _has_whole_channels(kernel, format):
-        white = norm.whitened_channels(array)
+        white = norm.whitened_channels(kernel.array)
     else:
-
-        def measured(points, most):
-            places = np.linspace(0, len(points) - 1, min(most, len(points)))
-            formats = [points[n].format for n in sorted({*places.astype(int)})]
-            return [
-                CurvePoint(
-                    each, decompose_for(array, each, norm, **CARE, **how)[1]
-                )
-                for each in formats
-            ]
-
-        curve = error_curve(array, format, **how)
-        if rival is None:
-            return tuple(measured(curve, MEASURED))
-        curve = [x for x in curve if x.num_params <= x.format.dense_params]
-        ahead = [x for x in curve if _is_ahead(x, rival.plain)]
-        sample = measured([x for x in curve if x not in ahead], SAMPLED)
-        if any(_is_ahead(x, rival.seen) for x in sample):
-            return tuple(measured(curve, MEASURED))
-        return (*sample, *measured(ahead, MEASURED))
-    white = np.ascontiguousarray(white, array.dtype)
-    return error_curve(white, format, **how)
+        return None
+    return np.ascontiguousarray(white, kernel.array.dtype)
 
 
 def _has_whole_channels(kernel: Kernel, format: Format) -> bool:

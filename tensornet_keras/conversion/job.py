@@ -25,7 +25,7 @@ class Job:
             `None`.
         tied: The ids of layers that share a variable with another one.
         evaluate: A function from a model to its score, or `None`.
-        sample: Inputs to time, or `None`.
+        sample: Inputs to time or to count multiply-adds on, or `None`.
     """
 
     model: object
@@ -37,6 +37,12 @@ class Job:
     tied: frozenset[int] = frozenset()
     evaluate: Callable[[object], float] | None = None
     sample: object = None
+
+    def drawn_from(self):
+        """Inputs to count multiply-adds on, `None` where any will do."""
+        if self.sample is not None or self.calibration is None:
+            return self.sample
+        return self.calibration.example
 
     @property
     def rounds(self) -> int:

@@ -21,7 +21,7 @@ from tensornet_keras.deployment.options import LATENCY, Wish
 from tensornet_keras.formats import Format
 from tensornet_keras.layers.initializers import without_drawing
 from tensornet_keras.profiling import compare
-from tensornet_keras.profiling.calls import recorded
+from tensornet_keras.profiling.calls import recorded_inside
 from tensornet_keras.profiling.profile import layer_seconds
 
 # How often the budget is corrected, and by how much more than was missed.
@@ -29,8 +29,9 @@ ROUNDS = 5
 CAUTION = 1.1
 # The share of the time asked for that is not loosened any more.
 NEAR = 0.85
-# Options of a layer that are timed.
+# Options of a layer that are timed, and of a kind of formats at least.
 OPTIONS = 12
+FEWEST = 4
 
 
 class Latency:
@@ -53,7 +54,7 @@ class Latency:
         )
         self._model = model
         self._seconds, self._shapes = {}, {}
-        for each in recorded(model, self._inputs):
+        for each in recorded_inside(model, self._inputs):
             if each.innermost and each.calls:
                 seconds = layer_seconds(each.layer, each.calls) or 0.0
                 self._seconds[id(each.layer)] = seconds
@@ -155,7 +156,8 @@ class Latency:
         for layer, own in zip(layers, options, strict=True):
             bounds = [bound for _, bound in own]
             if not bounds or id(layer) not in self._fixed:
-                bounds.append(None)
+                # First, for what gains no time loses nothing either.
+                bounds.insert(0, None)
             costs = [self.cost(layer, bound) for bound in bounds]
             found.append(bounds[costs.index(min(costs))])
         return found
@@ -189,11 +191,14 @@ def _leave(*_) -> None:
 
 
 def _few(options: list) -> list:
-    """Some of many options, from the smallest to the largest."""
-    if len(options) <= OPTIONS:
-        return options
-    step = (len(options) - 1) / (OPTIONS - 1)
-    return [options[round(n * step)] for n in range(OPTIONS)]
+    """Some of many options of each kind, from the smallest to the largest."""
+    kinds = choosing.by_kind(options)
+    most = max(FEWEST, OPTIONS // max(1, len(kinds)))
+    found = []
+    for kind in kinds:
+        step = max(1.0, (len(kind) - 1) / (most - 1))
+        found += [kind[round(n * step)] for n in range(min(most, len(kind)))]
+    return found
 
 
 def _first(inputs):

@@ -51,16 +51,17 @@ class Target:
 
         Args:
             evaluate: A function from a model to its score, or `None`.
-            sample: Inputs to time, or `None`.
+            sample: Inputs to time or to count on, or `None`.
 
         Raises:
             TypeError: If `evaluate` is no function.
             ValueError: If one of them has nothing to do.
         """
-        if sample is not None and self.latency is None:
+        if sample is not None and self.latency is None and self.flops is None:
             raise ValueError(
-                "`sample` is timed for a latency. Received: a sample, and "
-                f"{self}. Pass latency= too, or leave it out."
+                "`sample` is for a budget of time or multiply-adds. Received: "
+                f"a sample, and {self}. Pass latency= or flops= too, or leave "
+                "it out."
             )
         if evaluate is None:
             return

@@ -135,7 +135,8 @@ class Wish:
                 raise ValueError(
                     "A format that is chosen needs a target. "
                     "Received: format='auto' without one. "
-                    "Pass error=, ratio= or flops=, or a format with a rank."
+                    "Pass error=, or a budget such as ratio=, or a format "
+                    "with a rank."
                 )
             return format
         format = formats.get(format)

@@ -76,6 +76,39 @@ def recorded(model, inputs) -> list[Recording]:
     ]
 
 
+def recorded_inside(model, inputs) -> list[Recording]:
+    """As `recorded`, with what `TimeDistributed` calls in place of itself.
+
+    The layers inside are called once more, on all steps at once.
+
+    Args:
+        model: As in `recorded`; or a layer.
+        inputs: As in `recorded`.
+    """
+    found = {}
+    for each in recorded(model, inputs):
+        own = [each]
+        if isinstance(each.layer, keras.layers.TimeDistributed):
+            own = [
+                inner
+                for call in each.calls
+                for inner in recorded_inside(each.layer.layer, _steps(call))
+            ]
+        for inner in own:
+            known = found.setdefault(id(inner.layer), inner)
+            if known is not inner:
+                known.calls += inner.calls
+    return list(found.values())
+
+
+def _steps(call: Call):
+    """What a `TimeDistributed` was given, its steps as examples."""
+    return keras.ops.reshape(
+        call.tensors[0],
+        (call.input_shape[0] * call.input_shape[1], *call.input_shape[2:]),
+    )
+
+
 def _recordings(model):
     """Every layer that is reported, each once, with its weights."""
     found, counted = {}, set()

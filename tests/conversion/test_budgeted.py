@@ -218,8 +218,18 @@ def test_the_multiply_adds_of_a_loop_that_is_given_its_state():
 def test_multiply_adds_need_sizes():
     inputs = keras.Input((None, 24))
     model = keras.Model(inputs, layers.Dense(24)(inputs))
-    with pytest.raises(ValueError, match=r"`flops` needs .* pass ratio="):
+    with pytest.raises(ValueError, match=r"`flops` needs .*Pass sample="):
         tk.convert(model, flops=0.6)
+
+
+def test_options_are_weighed_by_what_they_cost():
+    low = tk.formats.LowRank
+    small, large = ((low(rank).bind((16,), (16,)),) for rank in (1, 2))
+    found = [(0.5, small), (0.6, large)]
+    assert choosing.efficient(found, 0.0) == found[:1]
+    # The larger one is the cheaper, as when a plan makes the kernel first.
+    dear = {small: 9.0, large: 4.0}
+    assert choosing.efficient(found, 0.0, dear.get) == found[::-1]
 
 
 def test_points_of_two_kernels_have_about_equal_errors():

@@ -8,6 +8,7 @@ from keras import layers
 import tensornet_keras as tk
 from tensornet_keras.conversion import fitting
 from tensornet_keras.conversion.calibration import Calibration
+from tensornet_keras.decomposition import decompose_for, error_curve
 from tests.conversion.calibrated import deep, examples, missed
 from tests.laws.oracles import as_numpy
 from tests.small_models import numbers, randomized
@@ -111,6 +112,28 @@ def test_an_error_is_that_of_the_outputs():
         assert by_data.rows[2].output_error > error / 2
         first = by_data.rows[0]
         assert first.output_error <= error * 1.01 < first.relative_error
+
+
+@pytest.mark.parametrize(
+    "format", [tk.formats.TensorTrain(), tk.formats.CP()], ids=str
+)
+def test_an_error_takes_no_more_rank_than_it_needs(format):
+    model, x = deep(use_bias=False)
+    layer = model.layers[1]
+    calibration = Calibration(model, x)
+    calibration.in_order([layer])
+    moments = calibration.joint_moments(layer)
+    found = fitting.fitted(layer, moments, format, 0.2, seed=0)
+    assert found.added_error <= 0.2
+    kernel = as_numpy(layer.kernel)
+    norm = moments[0].norm()
+    smaller = [
+        point.format
+        for point in error_curve(kernel, format, seed=0)
+        if point.num_params < found.formats[0].num_params
+    ]
+    _, error = decompose_for(kernel, smaller[-1], norm, seed=0)
+    assert error > 0.2
 
 
 @pytest.mark.parametrize("format", ["auto", LOW()], ids=str)

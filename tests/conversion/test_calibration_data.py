@@ -6,6 +6,8 @@ import pytest
 from keras import layers
 
 import tensornet_keras as tk
+from tensornet_keras.conversion import costs
+from tensornet_keras.conversion.calibration_data import batches_of
 from tests.nasty_models import NASTY
 from tests.small_models import (
     arrays,
@@ -79,12 +81,88 @@ def test_any_model_is_calibrated(name):
     assert all(np.isfinite(each).all() for each in arrays(small(data)))
 
 
-def test_the_multiply_adds_of_a_layer_in_a_loop_count():
+def test_the_multiply_adds_of_layers_in_a_loop_count():
     model, _ = NASTY["time_distributed"]()
+    cost_of = costs.flops_of(model)
+    one, other = (layer.layer for layer in model.layers[1:])
+    # Three steps; 3 x 3 places of 6 channels from a window of 3 x 3 x 2.
+    assert cost_of(one.layers[0], None) == 3 * 9 * 6 * 18
+    assert cost_of(other, None) == 3 * 54 * 4
     _, report = tk.convert(
         randomized(model), LOW(), flops=0.8, min_compression=0
     )
     assert report.replaced
+
+
+class Words(keras.Model):
+    """A model of words that does not declare what it takes."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.table = layers.Embedding(1000, 8)
+        self.pool = layers.GlobalAveragePooling1D()
+        self.head = layers.Dense(8)
+
+    def call(self, inputs):
+        return self.head(self.pool(self.table(inputs)))
+
+    def get_config(self):
+        return {}
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_ids_are_not_rounded(policy):
+    model = Words(dtype=policy)
+    ids = np.arange(900, 1000, dtype="int32").reshape(20, 5)
+    model(ids)
+    for data in (ids, iter([ids[:8], ids[8:]])):
+        batches = batches_of(model, data)
+        assert all(batch.dtype == "int32" for batch in batches)
+        np.testing.assert_array_equal(np.concatenate(batches), ids)
+    with pytest.raises(ValueError, match="the shapes that the model takes"):
+        batches_of(model, ids[:, :4])
+
+
+def test_multiply_adds_of_a_model_that_does_not_say_what_it_takes():
+    model = Words()
+    ids = np.arange(100, dtype="int32").reshape(20, 5)
+    model(ids)
+    # The head of a batch of one.
+    for how in ({"sample": ids}, {"calibration_data": ids}):
+        _, report = tk.convert(model, LOW(), flops=0.5, filters="dense", **how)
+        (row,) = report.replaced
+        assert row.ranks == (2,)
+
+
+@pytest.mark.parametrize("number", [0.5, np.nan, 1e12])
+def test_floats_that_are_no_whole_numbers_are_refused(number):
+    inputs = keras.Input((5,), dtype="int32")
+    model = keras.Model(inputs, layers.Embedding(9, 4)(inputs))
+    data = np.ones((4, 5), "float64")
+    (batch,) = batches_of(model, data)
+    assert batch.dtype == "int32"
+    data[1, 2] = number
+    with pytest.raises(ValueError, match="must hold whole numbers"):
+        tk.convert(model, LOW(rank=2), calibration_data=data)
+
+
+def test_nan_in_bfloat16_is_refused():
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    model = keras.Sequential(
+        [keras.Input((24,), dtype="bfloat16"), layers.Dense(20)]
+    )
+    data = np.full((4, 24), np.nan, ml_dtypes.bfloat16)
+    with pytest.raises(ValueError, match="must be finite"):
+        tk.convert(model, LOW(rank=4), calibration_data=data)
+
+
+def test_a_data_loader_of_lists_has_labels():
+    utils = pytest.importorskip("torch.utils.data")
+    torch = pytest.importorskip("torch")
+    model, x = dense(), numbers(40, 24)
+    both = utils.TensorDataset(torch.tensor(x), torch.zeros(40))
+    batches = batches_of(model, utils.DataLoader(both, batch_size=20))
+    np.testing.assert_array_equal(np.concatenate(batches), x)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,35 @@ def clock(monkeypatch, times):
     )
 
 
+def test_layers_in_a_loop_take_time_and_others_stay_dense():
+    inner = keras.Sequential([keras.Input((64,)), layers.Dense(64)])
+    inputs = keras.Input((3, 64))
+    model = keras.Model(inputs, layers.TimeDistributed(inner)(inputs))
+    (layer,) = inner.layers
+    own = latency.Latency(model)
+    assert own.cost(layer, None) > 0
+    bound = (LOW(1).bind((64,), (64,)),)
+    other = layers.Dense(64)
+    # What was not called has no time, and nothing to gain.
+    assert own._fastest([other], [[(0.1, bound)]]) == [None]
+
+
+def test_options_of_every_kind_are_timed():
+    kinds = [
+        [
+            (1.0 / rank, (format(rank).bind((64,), (64,)),))
+            for rank in range(1, 31)
+        ]
+        for format in (LOW, tk.formats.TensorTrain)
+    ]
+    few = latency._few([*kinds[0], *kinds[1]])
+    for own in kinds:
+        taken = [each for each in few if each in own]
+        assert len(taken) == latency.OPTIONS // 2
+        assert {own[0][0], own[-1][0]} <= {loss for loss, _ in taken}
+    assert latency._few(kinds[0][:5]) == kinds[0][:5]
+
+
 def test_the_whole_is_measured_and_the_report_says_it(monkeypatch):
     """What is timed is the source beside a frozen model of those formats."""
     timed, frozen_from = [], []

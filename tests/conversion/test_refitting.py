@@ -45,6 +45,20 @@ def test_what_gets_what_it_got_stays_as_it_is():
         assert_same_values(values_of(theirs), values_of(ours))
 
 
+def test_what_is_frozen_stays_as_it_is():
+    model, _ = deep("tanh")
+    model.layers[-1].trainable = False
+    small, report = tk.convert(
+        model, LOW(rank=8), calibration_data=numbers(256, 24)
+    )
+    *_, head = report.rows
+    assert head.action == "kept"
+    assert "anew" not in head.reason
+    pair = (model.layers[-1], small.layers[-1])
+    assert_same_values(*map(values_of, pair))
+    assert not small.layers[-1].trainable
+
+
 def test_few_examples_do_not_change_a_dense_layer():
     model, x = deep()
     small, report = tk.convert(model, LOW(rank=8), calibration_data=x[:120])
