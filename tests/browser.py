@@ -53,3 +53,7 @@ def check_page(path, report, versions):
     kept = len(report.rows) - len(report.replaced)
     assert all(x == "" for x in orders["error", "ascending"][-kept:])
     assert all(x == "" for x in orders["error", "descending"][-kept:])
+    for direction, is_down in (("ascending", False), ("descending", True)):
+        shown = [float(x) for x in orders["error", direction][:-kept]]
+        assert shown == sorted(shown, reverse=is_down)
+        assert len(set(shown)) > 1

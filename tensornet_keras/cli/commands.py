@@ -37,7 +37,7 @@ def inspect(arguments):
 
 def convert(arguments):
     """Runs `tensornet convert`."""
-    _check_model_place(arguments)
+    _check_model_place(arguments, has_page=True)
     format = _format_of(arguments)
     model = loaded(arguments.model)
     from tensornet_keras.conversion import convert
@@ -53,6 +53,7 @@ def convert(arguments):
         calibration_data=sample(model, arguments.calibration, "--calibration"),
         min_compression=arguments.min_compression,
         rank_multiple=arguments.rank_multiple,
+        sample=sample(model, arguments.sample),
     )
     _write_model(small, report, arguments, {"original": model})
 
@@ -213,8 +214,14 @@ def _check_place(path, name, overwrite):
     validation.writable_file(path, name, overwrite)
 
 
-def _check_model_place(arguments):
+def _check_model_place(arguments, has_page=False):
     """Says at once that a model and its report could not be written."""
+    page = arguments.report is not None and arguments.report.endswith(".html")
+    if page and not has_page:
+        raise UsageError(
+            "--report must not end in .html here. "
+            f"Received: {arguments.report!r}. Name a .json file."
+        )
     if not arguments.out.endswith(".keras"):
         raise UsageError(
             f"out must end in .keras. Received: {arguments.out!r}."
@@ -230,9 +237,10 @@ def _write_model(model, report, arguments, others=None):
     """
     with writing.draft(arguments.out) as beside:
         model.save(beside)
-        if arguments.report is not None:
-            models = {**(others or {}), "converted": model}
-            _write_report(report, arguments.report, models)
+    # The model is there even if the report fails.
+    if arguments.report is not None:
+        models = {**(others or {}), "converted": model}
+        _write_report(report, arguments.report, models)
     _print(report.table())
     size = os.path.getsize(arguments.out)
     _print(f"{arguments.out}: {size:,} bytes")
@@ -242,13 +250,8 @@ def _write_report(report, path, models):
     """Writes a report, as a page if the file's name ends so."""
     if not path.endswith(".html"):
         writing.json_file(path, report.to_dict())
-    elif hasattr(report, "to_html"):
-        report.to_html(path, models=_timed(models))
     else:
-        raise UsageError(
-            "--report must not end in .html here. "
-            f"Received: {path!r}. Name a .json file."
-        )
+        report.to_html(path, models=_timed(models))
 
 
 def _timed(models):

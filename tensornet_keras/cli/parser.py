@@ -110,6 +110,7 @@ def _add_convert(verbs):
         metavar="FILE",
         help="write a report: a page if it ends in .html, else JSON",
     )
+    _add_sample(convert)
     _add_overwrite(convert)
     convert.set_defaults(run=commands.convert)
 

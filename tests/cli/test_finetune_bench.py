@@ -108,8 +108,49 @@ def test_a_page_in_place_of_json(models, folder):
         assert name in page
 
 
-def test_a_page_of_what_has_none_is_refused(models, folder, capsys):
-    words = ["freeze", "small.keras", "out.keras", "--report", "page.html"]
-    assert code_of(*words, "--no-measure") == 2
+@pytest.mark.parametrize(
+    "words",
+    [["freeze", "--no-measure"], ["finetune", "--data", "x.npy"]],
+    ids=["freeze", "finetune"],
+)
+def test_a_page_of_what_has_none_is_refused_at_once(
+    words, models, folder, capsys, monkeypatch
+):
+    monkeypatch.setattr("tensornet_keras.cli.commands.loaded", None)
+    verb, *rest = words
+    words = [verb, "small.keras", "out.keras", "--report", "page.html", *rest]
+    assert code_of(*words) == 2
     assert "--report must not end in .html" in capsys.readouterr().err
     assert not (folder / "out.keras").exists()
+
+
+def test_a_page_that_fails_does_not_take_the_model_with_it(
+    models, folder, monkeypatch, capsys
+):
+    def fails(*_, **__):
+        raise ValueError("no page today")
+
+    monkeypatch.setattr(tk.conversion.Report, "to_html", fails)
+    words = ["convert", "big.keras", "out.keras", "--ratio", 0.8]
+    assert code_of(*words, "--report", "page.html") != 0
+    assert "no page today" in capsys.readouterr().err
+    assert keras.saving.load_model("out.keras").count_params()
+    assert not (folder / "page.html").exists()
+
+
+def test_a_sample_to_time_open_sizes_on(folder, monkeypatch):
+    from tensornet_keras.conversion import latency
+
+    timed = []
+
+    def chosen(self, layers, options, share):
+        timed.append(self._inputs.shape)
+        return [own[0][1] for own in options], 0.6
+
+    monkeypatch.setattr(latency.Latency, "chosen", chosen)
+    inputs = keras.Input((None, 32))
+    keras.Model(inputs, layers.Dense(24)(inputs)).save("open.keras")
+    np.save("sample.npy", numbers(2, 7, 32))
+    words = ["convert", "open.keras", "out.keras", "--latency", 0.7]
+    assert run(*words, "--sample", "sample.npy") == 0
+    assert timed == [(2, 7, 32)]

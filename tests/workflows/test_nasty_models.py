@@ -20,7 +20,6 @@ from tests.small_models import (
 KERAS_FAILS = ("attention_of_another_value_size", "jax")
 # What half precision leaves of a sum over some features.
 TOLERANCES = {"mixed_precision": 2e-3}
-KEPT = {"DepthwiseConv2D", "SeparableConv2D"}
 
 
 def converted(model):
