@@ -103,18 +103,13 @@ def sample_inputs(specs, sample, name="sample"):
             inputs do not hold equally many examples.
     """
     sample = _structured(specs, sample)
-    try:
-        keras.tree.assert_same_structure(
-            keras.tree.lists_to_tuples(specs),
-            keras.tree.lists_to_tuples(sample),
-        )
-    except (ValueError, TypeError) as error:
+    if not is_built_as(specs, sample):
         raise ValueError(
             f"`{name}` must be built as the model's inputs. Received: "
             f"{name}={_outline(sample)}; the model takes {_outline(specs)}. "
             "Pass an array, or arrays in a list or dict, as the model takes "
             "them."
-        ) from error
+        )
     flat = zip(
         keras.tree.flatten(specs), keras.tree.flatten(sample), strict=True
     )
@@ -127,6 +122,23 @@ def sample_inputs(specs, sample, name="sample"):
             "Pass arrays with equal first sizes."
         )
     return keras.tree.pack_sequence_as(specs, arrays)
+
+
+def is_built_as(specs, sample) -> bool:
+    """Whether inputs are built as a model takes them, whatever their shapes.
+
+    Args:
+        specs: What `input_specs` returned.
+        sample: As in `sample_inputs`.
+    """
+    try:
+        keras.tree.assert_same_structure(
+            keras.tree.lists_to_tuples(specs),
+            keras.tree.lists_to_tuples(_structured(specs, sample)),
+        )
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def is_float(spec):
@@ -212,6 +224,9 @@ def _structured(specs, sample):
     if isinstance(specs, keras.InputSpec) and isinstance(sample, (list, tuple)):
         is_one = len(sample) == 1 and np.ndim(sample[0]) == len(specs.shape)
         return sample[0] if is_one else sample
+    if isinstance(specs, (list, tuple)) and len(specs) == 1:
+        # As Keras, an array for a list of the only one.
+        return sample if isinstance(sample, (list, tuple, dict)) else [sample]
     return sample
 
 

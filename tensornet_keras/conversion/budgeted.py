@@ -97,6 +97,8 @@ def budgeted(
             # It was asked for, whatever it costs.
             fixed.add(id(layer))
         elif scores is not None:
+            # By falling error, of which some are scored and both ends.
+            found.sort(key=lambda option: -option[0])
             found = scores.weighed(
                 layer, found, _approximating(job, layer, own)
             )

@@ -63,9 +63,8 @@ def _specs(model, data):
     specs = model_inputs.input_specs(model, data)
     if getattr(model, "inputs", None):
         return specs
-    try:
-        remembered = model_inputs.input_specs(model)
-    except ValueError:
+    remembered = _known_specs(model)
+    if remembered is None:
         return specs
     types = [spec.dtype for spec in keras.tree.flatten(specs)]
     shapes = keras.tree.flatten(remembered)
@@ -76,6 +75,14 @@ def _specs(model, data):
         for spec, dtype in zip(shapes, types, strict=True)
     ]
     return keras.tree.pack_sequence_as(remembered, typed)
+
+
+def _known_specs(model):
+    """What a model says that it takes, `None` where it does not."""
+    try:
+        return model_inputs.input_specs(model)
+    except ValueError:
+        return None
 
 
 def _iterated(data):
@@ -108,10 +115,8 @@ def _refuse_endless(data):
 def _without_labels(batch, model):
     if isinstance(batch, list) and len(batch) > 1:
         # Data loaders of PyTorch make lists, but some models take lists.
-        declares = bool(getattr(model, "inputs", None))
-        if declares and not isinstance(
-            model_inputs.input_specs(model), (list, tuple)
-        ):
+        specs = _known_specs(model)
+        if specs is not None and not model_inputs.is_built_as(specs, batch):
             batch = tuple(batch)
     if isinstance(batch, tuple):
         batch = keras.utils.unpack_x_y_sample_weight(batch)[0]

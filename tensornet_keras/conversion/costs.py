@@ -34,13 +34,18 @@ def flops_of(
         ValueError: If the model leaves a size besides the batch open.
     """
     shapes = _shapes(model, _one_example(model, sample))
+    known: dict[tuple, float] = {}
 
     def cost(layer, bound: tuple[Format, ...] | None) -> float:
         own = shapes.get(id(layer), [])
         if not own:
             return 0.0
-        counted = layer if bound is None else built_twin(layer, bound)
-        return float(sum(multiply_adds.count(counted, *each) for each in own))
+        key = (id(layer), bound)
+        if key not in known:
+            counted = layer if bound is None else built_twin(layer, bound)
+            counts = [multiply_adds.count(counted, *each) for each in own]
+            known[key] = float(sum(counts))
+        return known[key]
 
     return cost
 

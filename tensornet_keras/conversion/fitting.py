@@ -234,6 +234,10 @@ def _decomposed(
     curve = error_curve(
         kernel.array if spectrum is None else spectrum, format, **how
     )
+    if not curve:
+        # Not even rank 1 is smaller than the kernel.
+        least = dataclasses.replace(format, rank=1)
+        return decompose_for(kernel.array, least, norm, **how)
     # The first that promises to do.
     place = bisect.bisect_left(
         curve[:-1], True, key=lambda point: missed(point) <= error

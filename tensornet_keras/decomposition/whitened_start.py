@@ -51,16 +51,13 @@ def whitened_start(
         for axis, label in enumerate(labels):
             if label in roots:
                 cores[number] = _along(
-                    scipy.linalg.solve_triangular,
-                    roots[label],
-                    cores[number],
-                    axis,
+                    _solved, roots[label], cores[number], axis
                 )
     return dataclasses.replace(found, cores=tuple(cores))
 
 
 def _roots(network: TensorNetwork, moments: np.ndarray) -> dict:
-    """An upper triangular matrix for each leg of the rows.
+    """An upper triangular matrix, or a diagonal, for each leg of the rows.
 
     Legs that several cores share have none.
     """
@@ -78,6 +75,9 @@ def _roots(network: TensorNetwork, moments: np.ndarray) -> dict:
         if sum(label in core for core in network.cores) > 1:
             continue
         factor = _factor(moments, axis, len(sizes))
+        if factor.ndim == 1:
+            found[label] = np.sqrt(factor + RIDGE * factor.mean())
+            continue
         mean = np.trace(factor) / len(factor)
         ridge = RIDGE * mean * np.eye(len(factor))
         found[label] = scipy.linalg.cholesky(factor + ridge)
@@ -88,7 +88,7 @@ def _factor(moments: np.ndarray, axis: int, legs: int) -> np.ndarray:
     """The moments of one leg, summed over all places of the others."""
     own = list(range(legs))
     if moments.ndim == legs:
-        return np.diag(np.einsum(moments, own, [axis]))
+        return np.einsum(moments, own, [axis])
     other = [legs if x == axis else x for x in own]
     return np.einsum(moments, own + other, [axis, legs])
 
@@ -102,10 +102,20 @@ def _whitened(weight: np.ndarray, network: TensorNetwork, roots: dict):
     tensor = leg_tensor(weight, network)
     for axis, label in enumerate(network.weight_labels):
         if label in roots:
-            tensor = _along(np.matmul, roots[label], tensor, axis)
+            tensor = _along(_times, roots[label], tensor, axis)
     *_, rows, columns = network.weight_shape
     tensor = tensor.reshape(network.padded_shape)[..., :rows, :columns]
     return np.ascontiguousarray(tensor.reshape(weight.shape), weight.dtype)
+
+
+def _times(root: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    return root @ rows if root.ndim == 2 else root[:, None] * rows
+
+
+def _solved(root: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    if root.ndim == 2:
+        return scipy.linalg.solve_triangular(root, rows)
+    return rows / root[:, None]
 
 
 def _along(product, matrix: np.ndarray, tensor: np.ndarray, axis: int):

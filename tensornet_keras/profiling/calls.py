@@ -49,7 +49,7 @@ class Recording:
     calls: list[Call] = field(default_factory=list)
 
 
-def recorded(model, inputs) -> list[Recording]:
+def recorded(model, inputs, mask=None) -> list[Recording]:
     """Runs a model once and records the calls of its layers.
 
     Recorded are the innermost layers, and the composite ones whose own code
@@ -60,6 +60,7 @@ def recorded(model, inputs) -> list[Recording]:
     Args:
         model: A built Keras model.
         inputs: Arrays as the model takes them.
+        mask: A mask that the call is given, or `None`.
 
     Returns:
         A `Recording` for each layer in the order of the first calls, then
@@ -70,13 +71,14 @@ def recorded(model, inputs) -> list[Recording]:
     with contextlib.ExitStack() as stack:
         for recording in recordings:
             stack.enter_context(_recording_calls(recording, called))
-        model(inputs, training=False)
+        how = {} if mask is None else {"mask": mask}
+        model(inputs, training=False, **how)
     return called + [
         each for each in recordings if not each.calls and each.weights
     ]
 
 
-def recorded_inside(model, inputs) -> list[Recording]:
+def recorded_inside(model, inputs, mask=None) -> list[Recording]:
     """As `recorded`, with what `TimeDistributed` calls in place of itself.
 
     The layers inside are called once more, on all steps at once.
@@ -84,15 +86,20 @@ def recorded_inside(model, inputs) -> list[Recording]:
     Args:
         model: As in `recorded`; or a layer.
         inputs: As in `recorded`.
+        mask: As in `recorded`.
     """
     found = {}
-    for each in recorded(model, inputs):
+    for each in recorded(model, inputs, mask):
         own = [each]
-        if isinstance(each.layer, keras.layers.TimeDistributed):
+        is_loop = isinstance(each.layer, keras.layers.TimeDistributed)
+        # What another loop has traced holds no numbers to call it on.
+        if is_loop and all(call.repeatable for call in each.calls):
             own = [
                 inner
                 for call in each.calls
-                for inner in recorded_inside(each.layer.layer, _steps(call))
+                for inner in recorded_inside(
+                    each.layer.layer, *_steps(each.layer.layer, call)
+                )
             ]
         for inner in own:
             known = found.setdefault(id(inner.layer), inner)
@@ -101,12 +108,17 @@ def recorded_inside(model, inputs) -> list[Recording]:
     return list(found.values())
 
 
-def _steps(call: Call):
-    """What a `TimeDistributed` was given, its steps as examples."""
-    return keras.ops.reshape(
-        call.tensors[0],
-        (call.input_shape[0] * call.input_shape[1], *call.input_shape[2:]),
-    )
+def _steps(layer, call: Call) -> tuple:
+    """What a `TimeDistributed` was given, its steps as examples; the mask."""
+
+    def together(tensor):
+        batch, steps, *rest = tensor.shape
+        return keras.ops.reshape(tensor, (batch * steps, *rest))
+
+    mask = call.kwargs.get("mask")
+    if mask is None or not layer._call_has_mask_arg:
+        return together(call.tensors[0]), None
+    return together(call.tensors[0]), together(mask)
 
 
 def _recordings(model):

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 
 import tensornet_keras as tk
 from tensornet_keras.conversion import costs
@@ -94,6 +94,33 @@ def test_the_multiply_adds_of_layers_in_a_loop_count():
     assert report.replaced
 
 
+class Masked(layers.Layer):
+    """A layer that cannot do without its mask."""
+
+    supports_masking = True
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = layers.Dense(4)
+
+    def build(self, shape):
+        self.dense.build(shape)
+
+    def compute_output_shape(self, shape):
+        return self.dense.compute_output_shape(shape)
+
+    def call(self, inputs, mask):
+        return self.dense(inputs) * ops.cast(mask, inputs.dtype)[:, None]
+
+
+def test_layers_in_a_loop_get_their_mask():
+    inputs = keras.Input((3, 6))
+    outputs = layers.TimeDistributed(Masked())(layers.Masking()(inputs))
+    model = keras.Model(inputs, outputs)
+    inner = model.layers[-1].layer.dense
+    assert costs.flops_of(model)(inner, None) == 3 * 6 * 4
+
+
 class Words(keras.Model):
     """A model of words that does not declare what it takes."""
 
@@ -159,10 +186,19 @@ def test_nan_in_bfloat16_is_refused():
 def test_a_data_loader_of_lists_has_labels():
     utils = pytest.importorskip("torch.utils.data")
     torch = pytest.importorskip("torch")
-    model, x = dense(), numbers(40, 24)
+    x = numbers(40, 24)
     both = utils.TensorDataset(torch.tensor(x), torch.zeros(40))
-    batches = batches_of(model, utils.DataLoader(both, batch_size=20))
-    np.testing.assert_array_equal(np.concatenate(batches), x)
+    loader = utils.DataLoader(both, batch_size=20)
+    inputs = keras.Input((24,))
+    listed = keras.Model([inputs], layers.Dense(20)(inputs))
+    for model in (dense(), listed):
+        found = keras.tree.flatten(batches_of(model, loader))
+        np.testing.assert_array_equal(np.concatenate(found), x)
+    # Inputs of a model of two are no input and labels.
+    other = keras.Input((24,))
+    two = keras.Model([inputs, other], layers.Add()([inputs, other]))
+    for batch in batches_of(two, iter([[x[:20], x[20:]]])):
+        assert [part.shape for part in batch] == [(20, 24)] * 2
 
 
 @pytest.mark.parametrize(

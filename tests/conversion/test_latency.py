@@ -6,7 +6,7 @@ from keras import layers
 
 import tensornet_keras as tk
 from tensornet_keras import profiling
-from tensornet_keras.conversion import latency
+from tensornet_keras.conversion import latency, sensitivity
 from tests.small_models import (
     assert_same_values,
     numbers,
@@ -49,6 +49,28 @@ def test_layers_in_a_loop_take_time_and_others_stay_dense():
     other = layers.Dense(64)
     # What was not called has no time, and nothing to gain.
     assert own._fastest([other], [[(0.1, bound)]]) == [None]
+
+
+def test_scores_are_spread_over_options_of_all_kinds(monkeypatch):
+    scored = []
+
+    def chosen(self, layers, options, share):
+        for own in options:
+            losses = [loss for loss, _ in own]
+            assert losses == sorted(losses, reverse=True)
+        return [None] * len(layers), 1.0
+
+    def weighed(self, layer, options, approximated):
+        errors = [error for error, _ in options]
+        scored.append(errors)
+        return options
+
+    monkeypatch.setattr(latency.Latency, "chosen", chosen)
+    monkeypatch.setattr(sensitivity.Evaluations, "weighed", weighed)
+    tk.convert(wide(64), latency=0.6, evaluate=lambda model: 1.0)
+    assert scored
+    for errors in scored:
+        assert errors == sorted(errors, reverse=True)
 
 
 def test_options_of_every_kind_are_timed():
