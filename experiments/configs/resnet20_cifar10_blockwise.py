@@ -26,7 +26,7 @@ SETTINGS = {
     "ratio": 0.1,
     "examples": 512,
     "blocks": 9,
-    "steps": 130,
+    "steps": 180,
     "block_rate": 1e-3,
     "rate": 0.03,
     "fill": False,
